@@ -2,10 +2,11 @@
 /* codec/cbor - deterministic CBOR (RFC 8949 section 4.2.1), both directions, and nothing else.
  *
  * Read: bp_cbor_check walks a whole item once (well-formed, shortest forms, definite lengths, map keys strictly
- * ascending bytewise, UTF-8 text, nesting <= BP_CBOR_DEPTH, no floats, no simple values but false/true/null); after
- * that the getters below walk the same bytes. The getters check shortest form and bounds again, so that code which
+ * ascending bytewise, UTF-8 text, nesting <= BP_CBOR_DEPTH, no floats, no simple values but false/true/null). A level
+ * of nesting is an array or a map that holds something, or a tag. After that the getters below walk the same bytes. The getters check shortest form and bounds again, so that code which
  * forgot the check is safe, only less strict. Failures stick in the reader (base/buf).
  * Write: struct bp_cw counts items and compares map keys as they are written; what would not be deterministic fails.
+ * A writer that only measures (base/buf) cannot see key order; the writing pass does.
  * No recursion, no allocation; nothing is copied on reading. */
 #ifndef BP_CODEC_CBOR_H
 #define BP_CODEC_CBOR_H
@@ -32,6 +33,9 @@ enum bp_cbor_type {
  *   UNSUPPORTED    float or other simple value  LIMIT      nested deeper than BP_CBOR_DEPTH */
 BP_MUST_CHECK bp_result bp_cbor_check(bp_span item);
 
+/* Well-formed UTF-8 (RFC 3629): no overlong forms, no surrogates, nothing above U+10FFFF. */
+bool bp_is_utf8(bp_span s);
+
 /* Type of the next item, without consuming it. */
 enum bp_cbor_type bp_cbor_peek(const bp_rd *rd);
 
@@ -53,11 +57,13 @@ bp_span bp_cbor_get_item(bp_rd *rd);
 /* Writer. */
 typedef struct {
     bp_wr wr;
+    size_t due; /* where wr.n stands when the last item is complete */
     uint8_t depth;
     struct {
         uint32_t left; /* items still to come, keys and values counted one by one */
         bool is_map;
         size_t key_at, key_n; /* the last key written */
+        size_t at;            /* where the item in progress begins */
     } level[BP_CBOR_DEPTH];
 } bp_cw;
 
@@ -74,7 +80,8 @@ void bp_cw_array(bp_cw *w, uint32_t items);
 void bp_cw_map(bp_cw *w, uint32_t pairs);
 /* One item that is already encoded; checked. */
 void bp_cw_item(bp_cw *w, bp_span item);
-/* Begins a byte string whose n content bytes the caller writes by bp_wr_bytes on &w->wr right after. */
+/* Begins a byte string whose n content bytes the caller writes by bp_wr_bytes on &w->wr right after.
+ * BAD_ARGUMENT inside a map key: the key could not be compared. */
 void bp_cw_bstr_head(bp_cw *w, size_t n);
 /* The output; empty when it did not fit or failed. */
 bp_span bp_cw_span(const bp_cw *w);
