@@ -31,6 +31,7 @@
     X(BUSY, "not now; the same call may work later")                                               \
     X(CLOSED, "the other side is gone")                                                            \
     X(IO, "the operating system or the device refused")                                            \
+    X(FULL, "the storage has no room left; the same call may work when it has")                    \
     X(NO_MEMORY, "the allocator refused")                                                          \
     X(CRYPTO, "the cryptographic backend failed")                                                  \
     X(ROOT, "the root of trust failed or is absent")                                               \

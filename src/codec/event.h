@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* codec/event - the event object, both directions, and the one table of event types
+ * (docs/protocol/events.md).
+ *
+ * Every act and every finding is an event: a deterministic CBOR map, numbered over the whole log
+ * and per source. Nothing is copied on reading: spans point into the caller's bytes. Hashing is the
+ * caller's (leaf = SHA-256(0x00 || SHA-256(bytes))), so that bodies can be erased while proofs
+ * stand. Texts of people are not checked for meaning. */
+#ifndef BP_CODEC_EVENT_H
+#define BP_CODEC_EVENT_H
+
+#include "base/result.h"
+#include "base/span.h"
+
+#define BP_EVENT_TYPE        "event"
+#define BP_EVENT_MAJOR       1u
+#define BP_EVENT_MINOR       0u
+#define BP_EVENT_MAX         4096u /* bytes of one event */
+#define BP_EVENT_DETAILS_MAX 16u
+#define BP_EVENT_TEXT_MAX    512u /* bytes of one text or byte string */
+#define BP_EVENT_KEY_MAX     23u  /* bytes of a detail's name */
+
+enum bp_severity { BP_SEV_INFO, BP_SEV_NOTICE, BP_SEV_WARNING, BP_SEV_ALERT };
+
+/* id, NAME, name, severity, text ({device}, {actor} and {detail} are filled in), MITRE ATT&CK for
+ * ICS id or "" */
+#define BP_EVENT_LIST(X)                                                                           \
+    X(1, STARTED, "started", INFO, "The server started: {version}", "")                            \
+    X(2, STORE_RECOVERED, "store-recovered", WARNING,                                              \
+      "The disk was full; {refused} requests were refused", "T0814")                               \
+    X(3, CLOCK_JUMPED, "clock-jumped", WARNING, "The server's clock moved by {by_ms} ms", "")      \
+    X(4, REFUSALS_SUPPRESSED, "refusals-suppressed", WARNING,                                      \
+      "{count} more refusals from {source} were not logged", "T0814")                              \
+    X(5, SETTING_CHANGED, "setting-changed", NOTICE, "{actor} set {setting} to {value}", "")       \
+    X(6, LOG_MISMATCH, "log-mismatch", ALERT,                                                      \
+      "The log signer knows {signed} events, the store {stored}", "T0872")                         \
+    X(16, DEVICE_WAITING, "device-waiting", NOTICE,                                                \
+      "A genuine, unknown device waits for approval", "")                                          \
+    X(17, CONTACT_REFUSED, "contact-refused", WARNING, "A first contact was refused: {reason}",    \
+      "T0848")                                                                                     \
+    X(18, DEVICE_CLAIMED, "device-claimed", NOTICE, "{actor} took the device into zone {zone}",    \
+      "")                                                                                          \
+    X(19, DEVICE_ENROLLED, "device-enrolled", NOTICE, "The device received its first certificate", \
+      "")                                                                                          \
+    X(20, DEVICE_ACTIVE, "device-active", INFO, "The device attests over its own certificate", "") \
+    X(21, DEVICE_QUARANTINED, "device-quarantined", ALERT,                                         \
+      "{actor} quarantined the device: {reason}", "")                                              \
+    X(22, DEVICE_RELEASED, "device-released", NOTICE, "{actor} released the device: {reason}", "") \
+    X(23, DEVICE_REVOKED, "device-revoked", ALERT, "{actor} revoked the device: {reason}", "")     \
+    X(24, DEVICE_RETIRED, "device-retired", NOTICE, "{actor} retired the device: {reason}", "")    \
+    X(25, INVITATION_MADE, "invitation-made", NOTICE, "{actor} invited a device into zone {zone}", \
+      "")                                                                                          \
+    X(26, WAITING_EXPIRED, "waiting-expired", INFO, "Nobody approved the device in time", "")      \
+    X(27, QUARANTINE_CAPPED, "quarantine-capped", ALERT,                                           \
+      "Not quarantined, the cap of its zone is reached: {reason}", "")                             \
+    X(28, DEVICE_SILENT, "device-silent", WARNING,                                                 \
+      "Nothing was heard from the device since {since}", "T0815")                                  \
+    X(29, DEVICE_HEARD, "device-heard", INFO, "The device is heard again", "")                     \
+    X(30, DEVICE_REBOUND, "device-rebound", NOTICE,                                                \
+      "The device proved its identity again with a new attestation key", "")                       \
+    X(32, VERDICT, "verdict", INFO, "{reason}", "")                                                \
+    X(33, EVIDENCE_REFUSED, "evidence-refused", WARNING, "Evidence was refused: {reason}",         \
+      "T0856")                                                                                     \
+    X(34, TRUST_LOST, "trust-lost", ALERT, "No longer trusted: {reason}", "T0857")                 \
+    X(35, TRUST_GAINED, "trust-gained", NOTICE, "Trusted: {reason}", "")                           \
+    X(48, CERTIFICATE_ISSUED, "certificate-issued", NOTICE,                                        \
+      "A certificate was issued until {until}", "")                                                \
+    X(49, CERTIFICATE_REFUSED, "certificate-refused", WARNING,                                     \
+      "A certificate was refused: {reason}", "T0859")                                              \
+    X(50, BROWNFIELD_ISSUED, "brownfield-issued", WARNING,                                         \
+      "A certificate was issued without a verdict", "")                                            \
+    X(51, CRL_PUBLISHED, "crl-published", INFO, "CRL {number} lists {count} certificates", "")     \
+    X(64, OPERATOR_CREATED, "operator-created", NOTICE, "{operator} became {role}", "T0859")       \
+    X(65, SIGNED_IN, "signed-in", INFO, "{actor} signed in", "T0859")                              \
+    X(66, SIGN_IN_REFUSED, "sign-in-refused", WARNING, "A sign-in was refused: {reason}", "T0859") \
+    X(67, SIGNED_OUT, "signed-out", INFO, "{actor} signed out", "")                                \
+    X(68, CODE_MADE, "code-made", NOTICE, "{actor} made a one-time code for {role}", "")           \
+    X(69, OPERATOR_CERTIFICATE, "operator-certificate", NOTICE,                                    \
+      "{operator} received a certificate", "")                                                     \
+    X(80, RELEASE_IMPORTED, "release-imported", NOTICE, "{actor} imported release {release}", "")  \
+    X(81, RELEASE_ACCEPTED, "release-accepted", NOTICE,                                            \
+      "{actor} accepted release {release} for zone {zone}", "")                                    \
+    X(82, RELEASE_DEPRECATED, "release-deprecated", NOTICE,                                        \
+      "{actor} deprecated release {release}", "")                                                  \
+    X(83, RELEASE_WITHDRAWN, "release-withdrawn", ALERT, "{actor} withdrew release {release}", "") \
+    X(84, RELEASE_REFUSED, "release-refused", WARNING, "A release was refused: {reason}", "T0862") \
+    X(96, POLICY_PUBLISHED, "policy-published", NOTICE, "{actor} published policy {version}", "")  \
+    X(97, POLICY_REFUSED, "policy-refused", WARNING, "A policy was refused: {reason}", "")         \
+    X(98, BASELINE_ACCEPTED, "baseline-accepted", NOTICE,                                          \
+      "{actor} accepted the firmware of model {model}", "T0857")
+
+enum bp_event_type {
+#define BP_X(id, name, text, severity, template_, attack) BP_EV_##name = (id),
+    BP_EVENT_LIST(BP_X)
+#undef BP_X
+};
+
+struct bp_event_row {
+    uint32_t id;
+    const char *name; /* NULL: no such type */
+    enum bp_severity severity;
+    const char *text;
+    const char *attack;
+};
+
+/* The row of a type; .name is NULL when this version does not know it (events of later versions are
+ * kept). */
+struct bp_event_row bp_event_row(uint64_t id);
+
+/* The type with this name, or 0. */
+uint32_t bp_event_of_name(bp_span name);
+
+enum bp_event_value { BP_VAL_INT, BP_VAL_TEXT, BP_VAL_BYTES, BP_VAL_BOOL };
+
+struct bp_event_detail {
+    bp_span key;
+    enum bp_event_value kind;
+    int64_t number; /* INT, BOOL (0, 1) */
+    bp_span bytes;  /* TEXT, BYTES */
+};
+
+struct bp_event {
+    uint64_t number; /* leaf index in the log */
+    int64_t time_ms;
+    uint64_t type;
+    bp_span source;
+    uint64_t source_number;
+    bp_span device; /* the owner's pseudonym; empty: absent */
+    bp_span actor;
+    size_t detail_count;
+    struct bp_event_detail
+        detail[BP_EVENT_DETAILS_MAX]; /* written in any order, read in canonical order */
+};
+
+/* Writes the event; the details are put in canonical order.
+ *   NO_SPACE   *ret_len tells the room needed      LIMIT  a text, a name or the event is too long
+ *   MALFORMED  a text is not UTF-8                 NOT_CANONICAL  a detail is named twice */
+BP_MUST_CHECK bp_result bp_event_write(const struct bp_event *e, uint8_t *p, size_t cap,
+                                       size_t *ret_len);
+
+/* Reads an event. Unknown members of a newer minor are skipped; ret is untouched on failure.
+ *   MALFORMED, TRUNCATED, NOT_CANONICAL  as codec/cbor     UNSUPPORTED  another type or major
+ *   LIMIT      larger than the limits above */
+BP_MUST_CHECK bp_result bp_event_read(bp_span bytes, struct bp_event *ret);
+
+/* The detail with this name, or NULL. */
+const struct bp_event_detail *bp_event_detail_of(const struct bp_event *e, bp_span key);
+
+#endif

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fleet/registry/registry - which devices there are, what may be done with each, and which keys
+ * were ever seen.
+ *
+ * The life cycle is one table of states x operations (bp_registry_next): what it does not name is
+ * refused. All calls run inside the keeper's open group, append their event, and note in `effects`
+ * what follows the commit. The caller owns struct bp_registry. It decides no trust: tiers and
+ * reasons come from the appraisal and the policy.
+ *
+ * Errors of every act, besides those named: what fleet/store says. The problem that a peer is told
+ * comes out in ret_problem (BP_P_NONE on success), the result then is DENIED. */
+#ifndef BP_FLEET_REGISTRY_REGISTRY_H
+#define BP_FLEET_REGISTRY_REGISTRY_H
+
+#include "codec/problem.h"
+#include "fleet/events/effects.h"
+#include "fleet/events/log.h"
+#include "fleet/store/store.h"
+#include "port/crypto.h"
+#include "port/entropy.h"
+
+#define BP_WAITING_MAX            100u
+#define BP_WAITING_PER_SOURCE_MAX 10u
+#define BP_WAITING_MS             (24 * 3600 * 1000LL)
+#define BP_INVITATION_MS          (24 * 3600 * 1000LL) /* default */
+#define BP_INVITATION_MAX_MS      (30 * 24 * 3600 * 1000LL)
+#define BP_QUARANTINE_HOUR_MAX    3u
+#define BP_QUARANTINE_PERCENT     2u
+#define BP_KEYS_PER_DEVICE_MAX    256u
+#define BP_CODE_TEXT              26u /* characters of a one-time code: 130 bits, base32 */
+
+#define BP_OPERATION_LIST(X)                                                                       \
+    X(ATTEST, "attest")   /* evidence is taken */                                                  \
+    X(ENROL, "enrol")     /* ask for a first certificate */                                        \
+    X(RENEW, "renew")     /* ask for another one with the present one */                           \
+    X(CERTIFY, "certify") /* a certificate was issued */                                           \
+    X(USE, "use")         /* evidence came over its own certificate */                             \
+    X(REBIND, "rebind")   /* identity proven again with another AK, nobody asked for it */         \
+    X(RECLAIM, "reclaim") /* the same with a fresh invitation */                                   \
+    X(APPROVE, "approve")                                                                          \
+    X(QUARANTINE, "quarantine")                                                                    \
+    X(RELEASE, "release")                                                                          \
+    X(REVOKE, "revoke")                                                                            \
+    X(RETIRE, "retire")                                                                            \
+    X(EXPIRE, "expire") /* nobody approved in time */
+enum bp_operation {
+#define BP_X(name, text) BP_OP_##name,
+    BP_OPERATION_LIST(BP_X)
+#undef BP_X
+        BP_OP_COUNT
+};
+const char *bp_operation_name(enum bp_operation op);
+
+/* The state after an operation; BP_ST_NONE: refused. RELEASE leads to QUARANTINED's memory of
+ * before and is named here as ACTIVE; EXPIRE removes the row and is named as RETIRED. */
+enum bp_device_state bp_registry_next(enum bp_device_state state, enum bp_operation op);
+
+struct bp_registry {
+    bp_store *store;
+    struct bp_log *log;
+    struct bp_crypto *crypto;
+    const struct bp_entropy *entropy;
+    struct bp_effects *effects;
+    uint8_t owner_secret[32];
+    int64_t now_ms; /* set by the keeper at the beginning of each act */
+};
+
+/* base32 (RFC 4648, upper case, no padding) of the first 160 bits of HMAC-SHA-256(owner secret,
+ * device id); closed. */
+BP_MUST_CHECK bp_result bp_registry_pseudonym(struct bp_registry *r, bp_span id,
+                                              char ret[BP_PSEUDONYM_SIZE + 1]);
+
+/* Twenty base32 characters in four groups of five, from the first 100 bits of the hash in the id;
+ * closed. */
+void bp_registry_id_text(const uint8_t id[BP_ID_SIZE], char ret[24]);
+
+/* What a first contact proved: the CA signer activated these keys on one chip and bound the AK to
+ * it. */
+struct bp_contact {
+    bp_span id;              /* 33 bytes */
+    const uint8_t (*ek)[32]; /* SPKI hashes of all activated EKs */
+    size_t ek_count;
+    bp_span ak_public;    /* TPM2B_PUBLIC */
+    uint8_t ak_name[32];  /* SHA-256 over TPMT_PUBLIC: the AK's entry in the key index */
+    bp_span binding;      /* ak-binding COSE_Sign1 */
+    bp_span issuer_class; /* text */
+    bp_span kind;         /* "tpm2" */
+    bp_span source;       /* address text */
+    bp_span info;         /* CBOR, shown only */
+    bp_span code;         /* invitation code as typed; empty: none */
+};
+
+/* Takes a proven first contact: known device (same AK: nothing changes; another AK: rebind or
+ * reclaim), invited one (claimed at once), or unknown (waiting room). The row is stored and ret
+ * holds it. WAITING_FULL, KEY_IN_USE, REVOKED, BAD_INVITATION, WRONG_STATE */
+BP_MUST_CHECK bp_result bp_registry_contact(struct bp_registry *r, const struct bp_contact *c,
+                                            struct bp_device *ret, enum bp_problem *ret_problem);
+
+/* Makes an invitation; ret_code (BP_CODE_TEXT + 1) is shown once and never stored.
+ *   VALUE  the zone is empty, a name is too long, or expires is outside 1 s .. BP_INVITATION_MAX_MS
+ */
+BP_MUST_CHECK bp_result bp_registry_invite(struct bp_registry *r, const struct bp_place *place,
+                                           int64_t expires_in_ms, bp_span actor, char *ret_code,
+                                           enum bp_problem *ret_problem);
+
+/* Acts of people and rules on one device. `place` only for APPROVE. A rule's quarantine (automatic)
+ * is bound by the cap: at most BP_QUARANTINE_PERCENT of the zone standing and
+ * BP_QUARANTINE_HOUR_MAX in an hour, yet always one; over it the event quarantine-capped is written
+ * and *ret_capped set, the device stays as it is. NOT_FOUND, WRONG_STATE, VALUE */
+BP_MUST_CHECK bp_result bp_registry_approve(struct bp_registry *r, int64_t device,
+                                            const struct bp_place *place, bp_span actor,
+                                            enum bp_problem *ret_problem);
+BP_MUST_CHECK bp_result bp_registry_quarantine(struct bp_registry *r, int64_t device,
+                                               bool automatic, bp_span reason, bp_span actor,
+                                               bool *ret_capped, enum bp_problem *ret_problem);
+BP_MUST_CHECK bp_result bp_registry_release(struct bp_registry *r, int64_t device, bp_span reason,
+                                            bp_span actor, enum bp_problem *ret_problem);
+/* Every key of it becomes a tombstone, every certificate is revoked, every front is told. */
+BP_MUST_CHECK bp_result bp_registry_revoke(struct bp_registry *r, int64_t device, bp_span reason,
+                                           bp_span actor, enum bp_problem *ret_problem);
+BP_MUST_CHECK bp_result bp_registry_retire(struct bp_registry *r, int64_t device, bp_span reason,
+                                           bp_span actor, enum bp_problem *ret_problem);
+
+/* Whether the state allows ATTEST, ENROL, RENEW: BP_P_NONE or the problem to tell. */
+enum bp_problem bp_registry_may(enum bp_device_state state, enum bp_operation op);
+
+/* A certificate was issued: key into the index, row, state, event. Before the certificate is given
+ * out. KEY_IN_USE  the key is another device's or a tombstone */
+BP_MUST_CHECK bp_result bp_registry_certified(struct bp_registry *r, struct bp_device *d,
+                                              const struct bp_certificate *c, bp_span der,
+                                              enum bp_problem *ret_problem);
+
+/* Evidence of the device was accepted over its own certificate: enrolled becomes active. */
+BP_MUST_CHECK bp_result bp_registry_used(struct bp_registry *r, struct bp_device *d);
+
+/* Time passes: one step of what is due (a silent device, an expired entry of the waiting room),
+ * false when nothing is. watch_from_ms: devices are not called silent before that (time for them to
+ * come back after our own restart). */
+BP_MUST_CHECK bp_result bp_registry_tick(struct bp_registry *r, int64_t watch_from_ms,
+                                         bool *ret_more);
+
+/* Key of a front's peer: which device, and whether it may speak at all.
+ *   UNKNOWN_DEVICE, REVOKED */
+BP_MUST_CHECK bp_result bp_registry_device_of_key(struct bp_registry *r, bp_span spki,
+                                                  struct bp_device *ret,
+                                                  enum bp_problem *ret_problem);
+
+#endif
