@@ -2,7 +2,8 @@
 # The few functions that every CMakeLists.txt of the tree uses. No globbing, no options without a preset.
 #   bp_library(NAME sources... [LIBS libs...])         a static library; includes are written "layer/file.h"
 #   bp_program(NAME sources... [LIBS libs...])
-#   bp_test(NAME sources... [LIBS libs...] [MCU])      a test program; MCU: also built for the emulated Cortex-M
+#   bp_test(NAME sources... [LIBS libs...] [MCU])      a test program, run by scripts/steps/20-unit; MCU: also built for
+#                                                      the emulated Cortex-M and run by scripts/steps/30-cortex-m
 #   bp_fuzz(NAME sources... [LIBS libs...])            a libFuzzer target, and its corpus replay in ordinary builds
 
 set(BP_MCU OFF)
@@ -24,7 +25,7 @@ if(BP_WERROR)
 endif()
 
 if(BP_MCU)
-  add_compile_options(-ffunction-sections -fdata-sections -Wstack-usage=512)
+  add_compile_options(-ffunction-sections -fdata-sections)
 else()
   add_compile_definitions(_GNU_SOURCE)
   add_compile_options(-fstack-protector-strong -fPIE)
@@ -45,6 +46,19 @@ function(bp_library name)
   add_library(${name} STATIC ${A_UNPARSED_ARGUMENTS})
   target_include_directories(${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)
   target_link_libraries(${name} PUBLIC ${A_LIBS})
+  if(BP_MCU)
+    target_compile_options(${name} PRIVATE -Wstack-usage=512)
+  endif()
+endfunction()
+
+# Makes a program one that the emulated mps2-an385 runs: reset code, memory map, output by semihosting.
+function(bp_mcu_program name)
+  target_sources(${name} PRIVATE ${CMAKE_SOURCE_DIR}/cmake/mcu/startup.c)
+  set_source_files_properties(${CMAKE_SOURCE_DIR}/cmake/mcu/startup.c TARGET_DIRECTORY ${name}
+    PROPERTIES COMPILE_OPTIONS "-Wno-pedantic;-fno-builtin")
+  target_link_options(${name} PRIVATE -nostartfiles --specs=nano.specs --specs=rdimon.specs -Wl,--gc-sections
+    -T${CMAKE_SOURCE_DIR}/cmake/mcu/an385.ld)
+  set_property(TARGET ${name} APPEND PROPERTY LINK_DEPENDS ${CMAKE_SOURCE_DIR}/cmake/mcu/an385.ld)
 endfunction()
 
 function(bp_program name)
