@@ -25,55 +25,48 @@ enum bp_tcg_class {
     BP_TCG_ANNOTATION /* data may describe what was hashed, or be it; never a claim by itself */
 };
 
-/* Type, value, class, source in the spec. PFP 1.05 table 14 ("Events") unless said otherwise. */
-#define BP_TCG_EVENT_LIST(X)                                                                                           \
-    X(PREBOOT_CERT, 0x00000000u, ANNOTATION)                /* deprecated */                                          \
-    X(POST_CODE, 0x00000001u, ANNOTATION)                   /* digest of the code; data: address or name */           \
-    X(UNUSED, 0x00000002u, ANNOTATION)                      /* reserved */                                            \
-    X(NO_ACTION, 0x00000003u, NOT_EXTENDED)                 /* informative; digests are zero */                       \
-    X(SEPARATOR, 0x00000004u, EXACT)                        /* H(data), data 0 or 0xffffffff; error: section 10.4 */  \
-    X(ACTION, 0x00000005u, ANNOTATION)                      /* string; firmware differs on the closing zero */        \
-    X(EVENT_TAG, 0x00000006u, ANNOTATION)                   /* Linux's stub: digest of load options, initrd */        \
-    X(S_CRTM_CONTENTS, 0x00000007u, ANNOTATION)             /* digest of the CRTM; data: a name */                    \
-    X(S_CRTM_VERSION, 0x00000008u, ANNOTATION)              /* H(data) by the spec, not on every machine */           \
-    X(CPU_MICROCODE, 0x00000009u, ANNOTATION)               /* digest of the microcode; data: a descriptor */         \
-    X(PLATFORM_CONFIG_FLAGS, 0x0000000au, ANNOTATION)       /* maker's choice */                                      \
-    X(TABLE_OF_DEVICES, 0x0000000bu, ANNOTATION)            /* maker's choice */                                      \
-    X(COMPACT_HASH, 0x0000000cu, ANNOTATION)                /* digest of what TCG_CompactHashLogExtendEvent got */    \
-    X(IPL, 0x0000000du, ANNOTATION)                         /* boot loaders: file digests, or commands with prefix */ \
-    X(IPL_PARTITION_DATA, 0x0000000eu, ANNOTATION)                                                                     \
-    X(NONHOST_CODE, 0x0000000fu, ANNOTATION)                                                                           \
-    X(NONHOST_CONFIG, 0x00000010u, ANNOTATION)                                                                         \
-    X(NONHOST_INFO, 0x00000011u, ANNOTATION)                                                                           \
-    X(OMIT_BOOT_DEVICE_EVENTS, 0x00000012u, ANNOTATION)                                                                \
-    X(POST_CODE2, 0x00000013u, ANNOTATION)                  /* PFP 1.06 */                                            \
-    X(EFI_VARIABLE_DRIVER_CONFIG, 0x80000001u, EXACT)       /* H(UEFI_VARIABLE_DATA) */                               \
-    X(EFI_VARIABLE_BOOT, 0x80000002u, EXACT)                /* H(VariableData), or of the whole on old firmware */    \
-    X(EFI_BOOT_SERVICES_APPLICATION, 0x80000003u, ANNOTATION) /* PE/COFF image digest; data: UEFI_IMAGE_LOAD_EVENT */ \
-    X(EFI_BOOT_SERVICES_DRIVER, 0x80000004u, ANNOTATION)    /* the same */                                            \
-    X(EFI_RUNTIME_SERVICES_DRIVER, 0x80000005u, ANNOTATION) /* the same */                                            \
-    X(EFI_GPT_EVENT, 0x80000006u, EXACT)                    /* H(UEFI_GPT_DATA) */                                    \
-    X(EFI_ACTION, 0x80000007u, EXACT)                       /* H(string without closing zero) */                      \
-    X(EFI_PLATFORM_FIRMWARE_BLOB, 0x80000008u, ANNOTATION)  /* digest of the blob; data: where it lies */             \
-    X(EFI_HANDOFF_TABLES, 0x80000009u, ANNOTATION)          /* digest of the tables; data: pointers */                \
-    X(EFI_PLATFORM_FIRMWARE_BLOB2, 0x8000000au, ANNOTATION)                                                            \
-    X(EFI_HANDOFF_TABLES2, 0x8000000bu, ANNOTATION)                                                                    \
-    X(EFI_VARIABLE_BOOT2, 0x8000000cu, EXACT)               /* H(UEFI_VARIABLE_DATA) */                               \
-    X(EFI_GPT_EVENT2, 0x8000000du, ANNOTATION)              /* PFP 1.06: GPT with some GUIDs zeroed before hashing */ \
-    X(EFI_HCRTM_EVENT, 0x80000010u, ANNOTATION)             /* digest of the H-CRTM; data: "HCRTM" */                 \
-    X(EFI_VARIABLE_AUTHORITY, 0x800000e0u, EXACT)           /* H(UEFI_VARIABLE_DATA) */                               \
-    X(EFI_SPDM_FIRMWARE_BLOB, 0x800000e1u, ANNOTATION)                                                                 \
-    X(EFI_SPDM_FIRMWARE_CONFIG, 0x800000e2u, ANNOTATION)                                                               \
-    X(EFI_SPDM_DEVICE_POLICY, 0x800000e3u, ANNOTATION)                                                                 \
-    X(EFI_SPDM_DEVICE_AUTHORITY, 0x800000e4u, ANNOTATION)
+/* Event types (PFP 1.05 table 14 and 1.06); what the digest of each covers: the table in tcglog.c. */
+#define BP_EV_PREBOOT_CERT                         0x00000000u
+#define BP_EV_POST_CODE                            0x00000001u
+#define BP_EV_UNUSED                               0x00000002u
+#define BP_EV_NO_ACTION                            0x00000003u
+#define BP_EV_SEPARATOR                            0x00000004u
+#define BP_EV_ACTION                               0x00000005u
+#define BP_EV_EVENT_TAG                            0x00000006u
+#define BP_EV_S_CRTM_CONTENTS                      0x00000007u
+#define BP_EV_S_CRTM_VERSION                       0x00000008u
+#define BP_EV_CPU_MICROCODE                        0x00000009u
+#define BP_EV_PLATFORM_CONFIG_FLAGS                0x0000000au
+#define BP_EV_TABLE_OF_DEVICES                     0x0000000bu
+#define BP_EV_COMPACT_HASH                         0x0000000cu
+#define BP_EV_IPL                                  0x0000000du
+#define BP_EV_IPL_PARTITION_DATA                   0x0000000eu
+#define BP_EV_NONHOST_CODE                         0x0000000fu
+#define BP_EV_NONHOST_CONFIG                       0x00000010u
+#define BP_EV_NONHOST_INFO                         0x00000011u
+#define BP_EV_OMIT_BOOT_DEVICE_EVENTS              0x00000012u
+#define BP_EV_POST_CODE2                           0x00000013u
+#define BP_EV_EFI_VARIABLE_DRIVER_CONFIG           0x80000001u
+#define BP_EV_EFI_VARIABLE_BOOT                    0x80000002u
+#define BP_EV_EFI_BOOT_SERVICES_APPLICATION        0x80000003u
+#define BP_EV_EFI_BOOT_SERVICES_DRIVER             0x80000004u
+#define BP_EV_EFI_RUNTIME_SERVICES_DRIVER          0x80000005u
+#define BP_EV_EFI_GPT_EVENT                        0x80000006u
+#define BP_EV_EFI_ACTION                           0x80000007u
+#define BP_EV_EFI_PLATFORM_FIRMWARE_BLOB           0x80000008u
+#define BP_EV_EFI_HANDOFF_TABLES                   0x80000009u
+#define BP_EV_EFI_PLATFORM_FIRMWARE_BLOB2          0x8000000au
+#define BP_EV_EFI_HANDOFF_TABLES2                  0x8000000bu
+#define BP_EV_EFI_VARIABLE_BOOT2                   0x8000000cu
+#define BP_EV_EFI_GPT_EVENT2                       0x8000000du
+#define BP_EV_EFI_HCRTM_EVENT                      0x80000010u
+#define BP_EV_EFI_VARIABLE_AUTHORITY               0x800000e0u
+#define BP_EV_EFI_SPDM_FIRMWARE_BLOB               0x800000e1u
+#define BP_EV_EFI_SPDM_FIRMWARE_CONFIG             0x800000e2u
+#define BP_EV_EFI_SPDM_DEVICE_POLICY               0x800000e3u
+#define BP_EV_EFI_SPDM_DEVICE_AUTHORITY            0x800000e4u
 
-enum bp_tcg_type {
-#define BP_X(name, value, cls) BP_EV_##name = (int)(value),
-    BP_TCG_EVENT_LIST(BP_X)
-#undef BP_X
-};
-
-/* Class of a type by the table above. */
+/* Class of a type; BP_TCG_UNKNOWN when it is not in the table. */
 enum bp_tcg_class bp_tcg_class_of(uint32_t type);
 /* "EV_SEPARATOR" and so on, NULL for a type not in the table; for people. */
 const char *bp_tcg_type_name(uint32_t type);
