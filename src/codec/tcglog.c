@@ -471,22 +471,25 @@ static size_t add(struct bp_tcg_cover *ret, size_t n, bp_span part)
     return n + 1;
 }
 
-/* shim up to 15.2 logs UEFI_VARIABLE_DATA with one byte more than it hashes. */
-static size_t variable_covers(const struct bp_tcg_event *ev, struct bp_tcg_cover *ret)
+static size_t add_whole(struct bp_tcg_cover *ret, size_t n, bp_span part)
+{
+    ret[n] = (struct bp_tcg_cover){.part = part, .whole = true};
+    return n + 1;
+}
+
+/* The data, or (shim up to 15.2 logs one byte more than it hashes) a UEFI variable but for its last byte. */
+static size_t whole_covers(const struct bp_tcg_event *ev, struct bp_tcg_cover *ret)
 {
     struct bp_tcg_variable v;
-    if (bp_failed(bp_tcg_variable_read(ev->data, &v))) {
-        return 0;
-    }
     size_t n = 0;
-    if (ev->type == BP_EV_EFI_VARIABLE_BOOT && v.extra.n == 0) {
+    const bool variable = !bp_failed(bp_tcg_variable_read(ev->data, &v));
+    /* PFP 1.05: VariableData alone; firmware before it hashed the whole. */
+    if (variable && ev->type == BP_EV_EFI_VARIABLE_BOOT && v.extra.n == 0) {
         n = add(ret, n, v.value);
     }
-    n = add(ret, n, ev->data);
-    ret[n - 1].names = true;
-    if (v.extra.n > 0) {
-        n = add(ret, n, bp_span_sub(ev->data, 0, ev->data.n - 1));
-        ret[n - 1].names = true;
+    n = add_whole(ret, n, ev->data);
+    if (variable && v.extra.n > 0) {
+        n = add_whole(ret, n, bp_span_sub(ev->data, 0, ev->data.n - 1));
     }
     return n;
 }
@@ -503,10 +506,9 @@ static size_t find(bp_span s, uint8_t c, size_t limit)
 
 /* Boot loaders log strings: as hashed; with a zero byte that they hashed and did not log (systemd-boot); or behind a
  * word that they did not hash, "grub_cmd: " (upstream) or "grub_cmd " (Red Hat), with or without the closing zero. */
-static size_t string_covers(bp_span data, struct bp_tcg_cover *ret)
+static size_t string_covers(bp_span data, struct bp_tcg_cover *ret, size_t count)
 {
-    size_t n = add(ret, 0, data);
-    n = add(ret, n, data);
+    size_t n = add(ret, count, data);
     ret[n - 1].zero_after = true;
     const size_t word = find(data, ' ', 24);
     if (word < 24 && data.n > word + 1) {
@@ -522,22 +524,9 @@ static size_t string_covers(bp_span data, struct bp_tcg_cover *ret)
 
 size_t bp_tcg_covers(const struct bp_tcg_event *event, struct bp_tcg_cover ret[BP_TCG_COVER_MAX])
 {
-    switch (event->type) {
-    case BP_EV_NO_ACTION:
+    if (event->type == BP_EV_NO_ACTION) {
         return 0;
-    case BP_EV_EFI_VARIABLE_DRIVER_CONFIG:
-    case BP_EV_EFI_VARIABLE_BOOT:
-    case BP_EV_EFI_VARIABLE_BOOT2:
-    case BP_EV_EFI_VARIABLE_AUTHORITY:
-        return variable_covers(event, ret);
-    case BP_EV_SEPARATOR:
-    case BP_EV_EFI_ACTION:
-    case BP_EV_EFI_GPT_EVENT:
-        return add(ret, 0, event->data);
-    case BP_EV_IPL:
-    case BP_EV_ACTION:
-        return string_covers(event->data, ret);
-    default:
-        return bp_tcg_class_of(event->type) == BP_TCG_ANNOTATION ? add(ret, 0, event->data) : 0;
     }
+    const size_t n = whole_covers(event, ret);
+    return event->type == BP_EV_IPL || event->type == BP_EV_ACTION ? string_covers(event->data, ret, n) : n;
 }

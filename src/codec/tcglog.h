@@ -192,13 +192,13 @@ BP_MUST_CHECK bp_result bp_tcg_startup_locality(const struct bp_tcg_event *event
 
 /* --- what a digest may cover --- */
 
-#define BP_TCG_COVER_MAX 6u
+#define BP_TCG_COVER_MAX 8u
 
 /* One thing to hash: part, then (zero_after) one zero byte that firmware hashed and did not log. */
 struct bp_tcg_cover {
     bp_span part;
     bool zero_after;
-    bool names; /* the GUID and name of a variable are inside */
+    bool whole; /* the data whole, or a UEFI variable whole without a byte that shim logged after it */
 };
 
 /* The parts of the data of which one is hashed by the event's digest, most likely first; the count, 0 when the digest

@@ -3,9 +3,11 @@
  * the digest that is said to cover it.
  *
  * What may become a claim is exactly `struct bp_boot_claim` of each extended event: PCR, digest of the quoted bank, and
- * a view only where the digest covers the bytes that the view shows. The event type is covered by nothing, so it never
- * is one: an image is judged as "a digest in PCR 4", whatever it calls itself. `claims` is a running hash over them:
- * two logs with equal claims and equal PCRs say the same to an appraisal.
+ * a view only where the digest covers the whole of the bytes that the view shows. The event type is covered by nothing,
+ * so it never is one: an image is judged as "a digest in PCR 4", whatever it calls itself, and a view is chosen by the
+ * shape of the covered bytes. Anything that runs later may extend a PCR with the hash of bytes of its choice, so an
+ * appraisal takes firmware's claims only from before the separator of their PCR. `claims` is a running hash over all
+ * claims: two logs with equal claims and equal PCRs say the same to an appraisal.
  * State is a plain value of the caller's (about 2 KiB); copying it makes a bookmark. Pure; keeps nothing. */
 #ifndef BP_CORE_BOOTLOG_H
 #define BP_CORE_BOOTLOG_H
@@ -15,17 +17,16 @@
 
 enum bp_boot_cover {
     BP_BOOT_NOT_COVERED, /* the digest is of something else; data is an annotation */
-    BP_BOOT_COVERED,     /* the digest is of the data (or of the part that the claim shows) */
+    BP_BOOT_COVERED,     /* the digest is of the data, or of a part of it (bp_tcg_covers) */
     BP_BOOT_LIE          /* by its type the digest covers the data, and it does not: "data does not match" */
 };
 
 enum bp_boot_view {
-    BP_BOOT_VIEW_NONE,
-    BP_BOOT_VIEW_SEPARATOR,       /* value: 4 bytes */
-    BP_BOOT_VIEW_SEPARATOR_ERROR, /* value: what it says */
-    BP_BOOT_VIEW_ACTION,          /* value: text */
-    BP_BOOT_VIEW_VARIABLE,        /* guid, name, value */
-    BP_BOOT_VIEW_VALUE,           /* a variable of which only the value is covered; guid and name are empty */
+    BP_BOOT_VIEW_NONE,            /* the digest is all that is known */
+    BP_BOOT_VIEW_SEPARATOR,       /* value: 4 bytes, 0 or 0xffffffff */
+    BP_BOOT_VIEW_SEPARATOR_ERROR, /* value: 4 bytes, 1: firmware failed to measure */
+    BP_BOOT_VIEW_TEXT,            /* value: printable ASCII, as EV_EFI_ACTION has it */
+    BP_BOOT_VIEW_VARIABLE,        /* guid, name, value of a UEFI variable */
     BP_BOOT_VIEW_GPT              /* value: UEFI_GPT_DATA */
 };
 
@@ -62,7 +63,7 @@ BP_MUST_CHECK bp_result bp_bootlog_open(bp_span log, enum bp_hash_alg alg, struc
 /* Takes the next event: reads, checks, replays, claims. State is untouched on failure.
  *   NOT_FOUND    the end
  *   UNSUPPORTED  an event type that is not in the table: fails closed
- *   MALFORMED    data that is not of the shape its type requires (EXACT types), or what bp_tcglog_next says
+ *   MALFORMED    what bp_tcglog_next says, or a StartupLocality after PCR 0 was extended
  *   CRYPTO       from the port */
 BP_MUST_CHECK bp_result bp_bootlog_next(struct bp_crypto *c, struct bp_bootlog *bl, struct bp_boot_event *ret);
 
