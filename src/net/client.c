@@ -42,7 +42,9 @@ struct bp_client {
     size_t out_n;
     bool has_request, to_head, may_repeat, is_reused, got_bytes;
     uint8_t interim;
-    struct bp_http http;
+    struct bp_http http;   /* being read */
+    struct bp_http answer; /* the last complete one */
+    struct addrinfo *addrs, *next_addr;
     char trace[256];
 };
 
@@ -51,7 +53,6 @@ struct wait {
     struct bp_client *c;
     bp_result r;
     bool is_done;
-    struct bp_http http;
 };
 
 static void note(struct bp_client *c, const char *text)
@@ -74,28 +75,36 @@ static void disconnect(struct bp_client *c)
     c->is_connected = false;
 }
 
+static void forget_addresses(struct bp_client *c)
+{
+    if (c->addrs != NULL) {
+        freeaddrinfo(c->addrs);
+    }
+    c->addrs = c->next_addr = NULL;
+}
+
 /* Ends what is in flight. The callback may free the client or send the next request, so it comes last. */
 static void finish(struct bp_client *c, bp_result r)
 {
     bp_client_fn *fn = c->fn;
     void *arg = c->arg;
-    struct bp_http http = c->http;
     const bool has_answer = !bp_failed(r) && c->has_request;
     if (fn == NULL) {
         return;
     }
     bp_timer_stop(c->timer);
-    if (bp_failed(r) || http.close) {
+    if (bp_failed(r) || c->http.close) {
         disconnect(c);
     }
+    bp_http_done(&c->answer);
+    c->answer = c->http;
     free(c->out);
     c->out = NULL;
     c->out_n = 0;
     c->fn = NULL;
     c->has_request = false;
     bp_http_init(&c->http, BP_HTTP_RESPONSE, c->spec.answer_max);
-    fn(arg, r, has_answer ? &http : NULL);
-    bp_http_done(&http);
+    fn(arg, r, has_answer ? &c->answer : NULL);
 }
 
 static void send_now(struct bp_client *c)
@@ -169,6 +178,7 @@ static void on_read(struct bufferevent *bev, void *arg)
 }
 
 static bp_result dial(struct bp_client *c);
+static bp_result dial_next(struct bp_client *c);
 
 static void on_event(struct bufferevent *bev, short what, void *arg)
 {
@@ -195,6 +205,13 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
         note(c, strerror(sys_error));
     } else {
         note(c, "the server closed the connection");
+    }
+    if (!was_connected && tls_error == 0 && c->next_addr != NULL) {
+        bufferevent_free(bev);
+        c->bev = NULL;
+        if (!bp_failed(dial_next(c))) {
+            return;
+        }
     }
     disconnect(c);
     if (c->has_request && c->is_reused && !c->got_bytes && c->may_repeat) {
@@ -242,32 +259,44 @@ static bp_result new_bufferevent(struct bp_client *c)
     return c->bev != NULL ? BP_OK : BP_FAIL(NO_MEMORY);
 }
 
+/* Dials the addresses of the name one after another until one takes the connection. */
+static bp_result dial_next(struct bp_client *c)
+{
+    bp_result r = BP_FAIL(CLOSED);
+    while (bp_failed(r) && c->next_addr != NULL) {
+        const struct addrinfo *to = c->next_addr;
+        c->next_addr = to->ai_next;
+        r = new_bufferevent(c);
+        if (bp_failed(r)) {
+            return r;
+        }
+        bufferevent_setcb(c->bev, on_read, NULL, on_event, c);
+        bufferevent_enable(c->bev, EV_READ | EV_WRITE);
+        if (bufferevent_socket_connect(c->bev, to->ai_addr, (int)to->ai_addrlen) != 0) {
+            note(c, "the system refused to connect");
+            bufferevent_free(c->bev);
+            c->bev = NULL;
+            r = BP_FAIL(CLOSED);
+        }
+    }
+    return r;
+}
+
 static bp_result dial(struct bp_client *c)
 {
     const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
-    struct addrinfo *list = NULL;
     char port[8];
+    forget_addresses(c);
     snprintf(port, sizeof port, "%u", (unsigned)c->spec.connect_port);
-    const int rc = getaddrinfo(c->connect_host, port, &hints, &list);
+    const int rc = getaddrinfo(c->connect_host, port, &hints, &c->addrs);
     if (rc != 0) {
         note(c, gai_strerror(rc));
+        c->addrs = NULL;
         return BP_FAIL(CLOSED);
     }
-    bp_result r = new_bufferevent(c);
-    if (!bp_failed(r)) {
-        bufferevent_setcb(c->bev, on_read, NULL, on_event, c);
-        bufferevent_enable(c->bev, EV_READ | EV_WRITE);
-        r = bp_timer_start(c->dial_timer, c->spec.connect_ms);
-    }
-    if (!bp_failed(r) && bufferevent_socket_connect(c->bev, list->ai_addr, (int)list->ai_addrlen) != 0) {
-        note(c, "the system refused to connect");
-        r = BP_FAIL(CLOSED);
-    }
-    freeaddrinfo(list);
-    if (bp_failed(r)) {
-        disconnect(c);
-    }
-    return r;
+    c->next_addr = c->addrs;
+    BP_TRY(bp_timer_start(c->dial_timer, c->spec.connect_ms));
+    return dial_next(c);
 }
 
 bp_result bp_client_new(struct bp_loop *loop, const struct bp_client_spec *spec, struct bp_client **ret)
@@ -322,10 +351,12 @@ void bp_client_free(struct bp_client *c)
     if (c->dial_timer != NULL) {
         disconnect(c);
     }
+    forget_addresses(c);
     bp_timer_free(c->timer);
     bp_timer_free(c->dial_timer);
     bp_timer_free(c->fail_timer);
     bp_http_done(&c->http);
+    bp_http_done(&c->answer);
     free(c->out);
     if (c->owns_loop) {
         bp_loop_free(c->loop);
@@ -436,12 +467,7 @@ static void on_waited(void *arg, bp_result r, const struct bp_http *http)
     struct wait *w = arg;
     w->r = r;
     w->is_done = true;
-    /* The answer moves to the waiter; what finish() frees after this is then empty. */
-    if (http != NULL) {
-        struct bp_http *taken = (struct bp_http *)(uintptr_t)http;
-        w->http = *taken;
-        bp_http_init(taken, BP_HTTP_RESPONSE, 0);
-    }
+    (void)http; /* it stays with the client until the next request */
     bp_loop_stop(w->c->loop);
 }
 
@@ -460,9 +486,6 @@ bp_result bp_client_call(struct bp_client *c, const struct bp_client_request *rq
             return r;
         }
     }
-    bp_http_done(&c->http);
-    c->http = w.http; /* lives until the next request resets it */
-    c->http.role = BP_HTTP_RESPONSE;
-    *ret_http = !bp_failed(w.r) && rq != NULL ? &c->http : NULL;
+    *ret_http = !bp_failed(w.r) && rq != NULL ? &c->answer : NULL;
     return w.r;
 }
