@@ -2,6 +2,8 @@
 /* core/merkle - append-only Merkle tree, RFC 9162 section 2.1. */
 #include "core/merkle.h"
 
+#include "base/buf.h"
+
 #define BP_MODULE CORE
 
 #define N BP_SHA256_SIZE
