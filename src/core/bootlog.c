@@ -2,7 +2,7 @@
 /* core/bootlog - the boot event log, walked for appraisal. */
 #include "core/bootlog.h"
 
-#include "core/tpmkey.h"
+#include "core/tpmalg.h"
 
 #define BP_MODULE CORE
 

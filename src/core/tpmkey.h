@@ -6,11 +6,8 @@
 #define BP_CORE_TPMKEY_H
 
 #include "codec/tpm.h"
+#include "core/tpmalg.h"
 #include "port/crypto.h"
-
-/* Our hash number of a TPM_ALG_ID, and back; BP_HASH_NONE and 0 when there is none. */
-enum bp_hash_alg bp_tpm_hash_of(uint16_t tpm_alg);
-uint16_t bp_tpm_alg_of(enum bp_hash_alg alg);
 
 /* A name: nameAlg and digest. */
 struct bp_tpm_name {
