@@ -14,9 +14,10 @@
 #include "codec/exchange.h"
 #include "fleet/registry/registry.h"
 
-#define BP_TURN_ROOM    (256u << 10) /* bytes of an answer */
-#define BP_TURN_ASK_MAX (64u << 10)  /* bytes of a question, and of what is remembered for `then`  \
-                                      */
+#define BP_TURN_ROOM (256u << 10) /* bytes of an answer */
+#define BP_TURN_ASK_MAX                                                                            \
+    (64u << 10) /* bytes of a question, and of what is remembered for `then`                       \
+                 */
 
 struct bp_turn;
 

@@ -178,6 +178,8 @@ BP_MUST_CHECK bp_result bp_store_key_add(bp_store *s, const struct bp_key *k);
 BP_MUST_CHECK bp_result bp_store_key(bp_store *s, bp_span spki, struct bp_key *ret); /* NOT_FOUND */
 /* All keys of a device become tombstones. */
 BP_MUST_CHECK bp_result bp_store_key_bury(bp_store *s, int64_t device);
+/* Takes away the keys of a waiting device that expired: it may come again. Tombstones stay. */
+BP_MUST_CHECK bp_result bp_store_key_forget(bp_store *s, int64_t device);
 /* Tombstones after a key (empty: from the start), in order; fewer than cap: no more. */
 BP_MUST_CHECK bp_result bp_store_key_buried(bp_store *s, bp_span after,
                                             uint8_t (*ret)[BP_DIGEST_SIZE], size_t cap,

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fleet/store/schema - the numbered migrations. A step is never edited once it was released: a
+ * change is a new step. Each runs in one transaction together with its number, so a crash leaves
+ * the store before it or after it. */
+#include "fleet/store/db.h"
+
+/* zone, site and model stand on every object. STRICT keeps types; the checks keep lengths that code
+ * relies on. */
+#define PLACE                                                                                      \
+    "zone TEXT NOT NULL DEFAULT '', site TEXT NOT NULL DEFAULT '', model TEXT NOT NULL DEFAULT ''"
+
+static const char devices_1[] =
+    "CREATE TABLE migration(step INTEGER PRIMARY KEY, program TEXT NOT NULL) STRICT;"
+
+    "CREATE TABLE device(n INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL UNIQUE CHECK(length(id)=33),"
+    " pseudonym TEXT NOT NULL UNIQUE, state INTEGER NOT NULL, before_quarantine INTEGER NOT NULL,"
+    " automatic INTEGER NOT NULL, " PLACE ", name TEXT NOT NULL, kind TEXT NOT NULL,"
+    " issuer_class TEXT NOT NULL, source TEXT NOT NULL, created_ms INTEGER NOT NULL,"
+    " state_ms INTEGER NOT NULL, state_reason TEXT NOT NULL, info BLOB NOT NULL) STRICT;"
+    "CREATE INDEX device_waiting ON device(created_ms) WHERE state=1;"
+    "CREATE INDEX device_waiting_source ON device(source) WHERE state=1;"
+    "CREATE INDEX device_held ON device(zone, state_ms) WHERE state=5 AND automatic=1;"
+    "CREATE INDEX device_page ON device(zone, state, n);"
+
+    /* Members a zone has that are enrolled, active or quarantined. */
+    "CREATE TABLE zone_count(zone TEXT PRIMARY KEY, members INTEGER NOT NULL) STRICT, WITHOUT "
+    "ROWID;"
+    "CREATE TRIGGER device_zone_in AFTER INSERT ON device WHEN NEW.state IN (3,4,5) BEGIN"
+    " INSERT INTO zone_count VALUES(NEW.zone,1) ON CONFLICT(zone) DO UPDATE SET members=members+1;"
+    " END;"
+    "CREATE TRIGGER device_zone_out AFTER UPDATE OF state, zone ON device WHEN OLD.state IN (3,4,5)"
+    " BEGIN UPDATE zone_count SET members=members-1 WHERE zone=OLD.zone; END;"
+    "CREATE TRIGGER device_zone_new AFTER UPDATE OF state, zone ON device WHEN NEW.state IN (3,4,5)"
+    " BEGIN INSERT INTO zone_count VALUES(NEW.zone,1)"
+    " ON CONFLICT(zone) DO UPDATE SET members=members+1; END;"
+
+    /* Changed by each evidence, so apart from what seldom changes. */
+    "CREATE TABLE trust(device INTEGER PRIMARY KEY REFERENCES device(n) ON DELETE CASCADE,"
+    " seq INTEGER NOT NULL, as_of_ms INTEGER NOT NULL, heard_ms INTEGER NOT NULL,"
+    " due_ms INTEGER NOT NULL, silent INTEGER NOT NULL, tier INTEGER NOT NULL, reason TEXT NOT "
+    "NULL,"
+    " verdict INTEGER NOT NULL, ldevid BLOB NOT NULL, state_digest BLOB, boot_log BLOB,"
+    " ima_count INTEGER NOT NULL) STRICT;"
+    "CREATE INDEX trust_due ON trust(due_ms) WHERE silent=0 AND due_ms>0;"
+    "CREATE INDEX trust_silent ON trust(device) WHERE silent=1;"
+    "CREATE INDEX trust_tier ON trust(tier, device);"
+
+    /* No foreign key: a key's entry outlives whatever it belonged to. */
+    "CREATE TABLE key_index(spki BLOB PRIMARY KEY CHECK(length(spki)=32), device INTEGER NOT NULL,"
+    " role INTEGER NOT NULL, tombstone INTEGER NOT NULL, since_ms INTEGER NOT NULL)"
+    " STRICT, WITHOUT ROWID;"
+    "CREATE INDEX key_device ON key_index(device);"
+    "CREATE INDEX key_buried ON key_index(spki) WHERE tombstone=1;"
+
+    "CREATE TABLE ak(device INTEGER PRIMARY KEY REFERENCES device(n) ON DELETE CASCADE,"
+    " public BLOB NOT NULL, binding BLOB NOT NULL, at_ms INTEGER NOT NULL) STRICT;"
+
+    "CREATE TABLE invitation(code BLOB PRIMARY KEY CHECK(length(code)=32), " PLACE ","
+    " name TEXT NOT NULL, by TEXT NOT NULL, created_ms INTEGER NOT NULL, expires_ms INTEGER NOT "
+    "NULL,"
+    " used_by INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+
+    "CREATE TABLE vouched(spki BLOB PRIMARY KEY, device INTEGER NOT NULL, verdict INTEGER NOT NULL,"
+    " until_ms INTEGER NOT NULL, first INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX vouched_device ON vouched(device);"
+    "CREATE INDEX vouched_until ON vouched(until_ms);";
+
+static const char proofs_1[] =
+    "CREATE TABLE certificate(n INTEGER PRIMARY KEY, serial BLOB NOT NULL UNIQUE,"
+    " device INTEGER NOT NULL, spki BLOB NOT NULL, profile TEXT NOT NULL, " PLACE ","
+    " not_before_ms INTEGER NOT NULL, not_after_ms INTEGER NOT NULL, state INTEGER NOT NULL,"
+    " revoked_ms INTEGER NOT NULL, revoked_reason INTEGER NOT NULL, verdict INTEGER NOT NULL,"
+    " der BLOB NOT NULL) STRICT;"
+    "CREATE INDEX certificate_device ON certificate(device, n);"
+    "CREATE INDEX certificate_revoked ON certificate(serial) WHERE state=2;"
+    "CREATE TABLE crl(issuer TEXT PRIMARY KEY, number INTEGER NOT NULL, at_ms INTEGER NOT NULL,"
+    " der BLOB NOT NULL) STRICT, WITHOUT ROWID;"
+
+    "CREATE TABLE verdict(event INTEGER PRIMARY KEY, device INTEGER NOT NULL, seq INTEGER NOT NULL,"
+    " as_of_ms INTEGER NOT NULL, at_ms INTEGER NOT NULL, tier INTEGER NOT NULL, " PLACE ","
+    " reason TEXT NOT NULL, evidence BLOB NOT NULL, policy BLOB NOT NULL, refs BLOB NOT NULL,"
+    " state BLOB NOT NULL, nonce BLOB NOT NULL, binding BLOB NOT NULL, ear BLOB NOT NULL,"
+    " appraisal BLOB NOT NULL) STRICT;"
+    "CREATE UNIQUE INDEX verdict_device ON verdict(device, seq);"
+
+    "CREATE TABLE blob(n INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE CHECK(length(digest)=32),"
+    " kind INTEGER NOT NULL, used_ms INTEGER NOT NULL, bytes BLOB NOT NULL) STRICT;"
+    "CREATE INDEX blob_age ON blob(kind, used_ms);"
+
+    "CREATE TABLE release(id BLOB PRIMARY KEY CHECK(length(id)=32), product TEXT NOT NULL,"
+    " version TEXT NOT NULL, " PLACE ", counter INTEGER NOT NULL, imported_ms INTEGER NOT NULL,"
+    " by TEXT NOT NULL, manifest BLOB NOT NULL, corim BLOB NOT NULL) STRICT;"
+    "CREATE TABLE acceptance(release BLOB NOT NULL REFERENCES release(id), zone TEXT NOT NULL,"
+    " state INTEGER NOT NULL, by TEXT NOT NULL, reason TEXT NOT NULL, at_ms INTEGER NOT NULL,"
+    " PRIMARY KEY(release, zone)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX acceptance_in_force ON acceptance(release, zone) WHERE state<>0;"
+
+    "CREATE TABLE policy(version INTEGER PRIMARY KEY, digest BLOB NOT NULL, zone TEXT NOT NULL,"
+    " by TEXT NOT NULL, at_ms INTEGER NOT NULL, document BLOB NOT NULL) STRICT;"
+    "CREATE INDEX policy_digest ON policy(digest);"
+    "CREATE TABLE baseline(model TEXT NOT NULL, digest BLOB NOT NULL, seen_ms INTEGER NOT NULL,"
+    " accepted_by TEXT NOT NULL, accepted_ms INTEGER NOT NULL, PRIMARY KEY(model, digest))"
+    " STRICT, WITHOUT ROWID;";
+
+static const char log_1[] =
+    "CREATE TABLE event(number INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, type INTEGER NOT NULL,"
+    " severity INTEGER NOT NULL, device INTEGER, " PLACE ","
+    " digest BLOB NOT NULL CHECK(length(digest)=32), body BLOB) STRICT;"
+    /* A device's verdicts are found by verdict_device; they would be most of this index. */
+    "CREATE INDEX event_device ON event(device, number) WHERE device IS NOT NULL AND type<>32;"
+    "CREATE TABLE source(name TEXT PRIMARY KEY, next INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE tree_hash(n INTEGER PRIMARY KEY, hash BLOB NOT NULL CHECK(length(hash)=32)) "
+    "STRICT;"
+    "CREATE TABLE tree(one INTEGER PRIMARY KEY CHECK(one=1), size INTEGER NOT NULL,"
+    " signed_size INTEGER NOT NULL, tiled_size INTEGER NOT NULL, checkpoint TEXT NOT NULL) STRICT;"
+    "INSERT INTO tree VALUES(1,0,0,0,'');"
+
+    "CREATE TABLE operator(n INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, role TEXT NOT NULL,"
+    " zone TEXT NOT NULL, spki BLOB UNIQUE, disabled INTEGER NOT NULL, created_ms INTEGER NOT NULL)"
+    " STRICT;"
+    "CREATE TABLE session(token BLOB PRIMARY KEY, operator INTEGER NOT NULL REFERENCES operator(n),"
+    " created_ms INTEGER NOT NULL, used_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL)"
+    " STRICT, WITHOUT ROWID;"
+    "CREATE INDEX session_expires ON session(expires_ms);"
+    "CREATE INDEX session_operator ON session(operator);"
+    "CREATE TABLE code(code BLOB PRIMARY KEY, role TEXT NOT NULL, zone TEXT NOT NULL,"
+    " by TEXT NOT NULL, expires_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE setting(name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;";
+
+/* In parts, each within what a C string must be able to hold; NULL ends. */
+static const char *const step_1[] = {devices_1, proofs_1, log_1, NULL};
+
+const char *const *const bp_migration[BP_STORE_SCHEMA] = {step_1};

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fleet/store/sql - every statement of the keeper. None may scan: a test asks the database for the
+ * plan of each. */
+#ifndef BP_FLEET_STORE_SQL_H
+#define BP_FLEET_STORE_SQL_H
+
+#define BP_FROM_DEVICE                                                                             \
+    "SELECT n, id, pseudonym, state, before_quarantine, automatic, zone, site, model, name, kind," \
+    " issuer_class, source, created_ms, state_ms, state_reason FROM device "
+#define BP_FROM_KEY "SELECT spki, device, role, tombstone, since_ms FROM key_index "
+#define BP_FROM_CERT                                                                               \
+    "SELECT serial, device, spki, profile, zone, site, model, not_before_ms, not_after_ms, state," \
+    " revoked_ms, revoked_reason, verdict, der FROM certificate "
+#define BP_FROM_OPERATOR "SELECT n, name, role, zone, spki, disabled, created_ms FROM operator "
+#define BP_FROM_RELEASE                                                                            \
+    "SELECT r.id, r.product, r.version, r.zone, r.site, r.model, r.counter, r.imported_ms, r.by,"  \
+    " r.manifest, r.corim"
+#define BP_FROM_POLICY "SELECT version, digest, zone, by, at_ms, document FROM policy "
+
+#define BP_SQL_LIST(X)                                                                             \
+    X(BEGIN, "BEGIN IMMEDIATE")                                                                    \
+    X(SNAPSHOT, "BEGIN DEFERRED")                                                                  \
+    X(COMMIT, "COMMIT")                                                                            \
+    X(ROLLBACK, "ROLLBACK")                                                                        \
+    X(ACT, "SAVEPOINT act")                                                                        \
+    X(ACT_KEEP, "RELEASE act")                                                                     \
+    X(ACT_BACK, "ROLLBACK TO act")                                                                 \
+    X(DEVICE_ADD, "INSERT INTO device(id, pseudonym, state, before_quarantine, automatic, zone,"   \
+                  " site, model, name, kind, issuer_class, source, created_ms, state_ms,"          \
+                  " state_reason, info) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)")                  \
+    X(TRUST_ADD, "INSERT INTO trust VALUES(?,0,0,0,0,0,0,'',0,x'',NULL,NULL,0)")                   \
+    X(DEVICE_BY_ID, BP_FROM_DEVICE "WHERE id=?")                                                   \
+    X(DEVICE_BY_N, BP_FROM_DEVICE "WHERE n=?")                                                     \
+    X(DEVICE_BY_PSEUDONYM, BP_FROM_DEVICE "WHERE pseudonym=?")                                     \
+    X(DEVICE_SET, "UPDATE device SET state=?, before_quarantine=?, automatic=?, zone=?, site=?,"   \
+                  " model=?, name=?, state_ms=?, state_reason=? WHERE n=?")                        \
+    X(DEVICE_REMOVE, "DELETE FROM device WHERE n=? AND state=1")                                   \
+    X(DEVICE_INFO, "SELECT info FROM device WHERE n=?")                                            \
+    X(TRUST, "SELECT seq, as_of_ms, heard_ms, due_ms, silent, tier, reason, verdict, ldevid,"      \
+             " state_digest, boot_log, ima_count FROM trust WHERE device=?")                       \
+    X(TRUST_SET, "UPDATE trust SET seq=?, as_of_ms=?, heard_ms=?, due_ms=?, silent=?, tier=?,"     \
+                 " reason=?, verdict=?, ldevid=?, state_digest=?, boot_log=?, ima_count=?"         \
+                 " WHERE device=?")                                                                \
+    X(OVERDUE, "SELECT device FROM trust WHERE silent=0 AND due_ms>0 AND due_ms<?"                 \
+               " ORDER BY due_ms LIMIT 1")                                                         \
+    X(WAITING_BEFORE, "SELECT n FROM device WHERE state=1 AND created_ms<?"                        \
+                      " ORDER BY created_ms LIMIT 1")                                              \
+    X(WAITING_COUNT, "SELECT count(*) FROM (SELECT 1 FROM device WHERE state=1 AND created_ms>0"   \
+                     " LIMIT ?)")                                                                  \
+    X(WAITING_SOURCE, "SELECT count(*) FROM (SELECT 1 FROM device WHERE state=1 AND source=?"      \
+                      " LIMIT ?)")                                                                 \
+    X(ZONE_COUNT, "SELECT members FROM zone_count WHERE zone=?")                                   \
+    X(HELD_COUNT, "SELECT count(*) FROM (SELECT 1 FROM device WHERE state=5 AND automatic=1"       \
+                  " AND zone=? AND state_ms>=? LIMIT ?)")                                          \
+    X(KEY_ADD, "INSERT INTO key_index(spki, device, role, tombstone, since_ms)"                    \
+               " VALUES(?,?,?,?,?)")                                                               \
+    X(KEY, BP_FROM_KEY "WHERE spki=?")                                                             \
+    X(KEY_BURY, "UPDATE key_index SET tombstone=1 WHERE device=?")                                 \
+    X(KEY_FORGET, "DELETE FROM key_index WHERE device=? AND tombstone=0")                          \
+    X(KEY_BURIED, "SELECT spki FROM key_index INDEXED BY key_buried WHERE tombstone=1 AND spki>?"  \
+                  " ORDER BY spki LIMIT ?")                                                        \
+    X(KEY_OF, BP_FROM_KEY "WHERE device=? LIMIT ?")                                                \
+    X(AK_SET, "INSERT INTO ak VALUES(?,?,?,?) ON CONFLICT(device) DO UPDATE SET"                   \
+              " public=excluded.public, binding=excluded.binding, at_ms=excluded.at_ms")           \
+    X(AK, "SELECT public, binding FROM ak WHERE device=?")                                         \
+    X(INVITATION_ADD, "INSERT INTO invitation(code, zone, site, model, name, by, created_ms,"      \
+                      " expires_ms, used_by) VALUES(?,?,?,?,?,?,?,?,0)")                           \
+    X(INVITATION, "SELECT code, zone, site, model, name, by, created_ms, expires_ms, used_by"      \
+                  " FROM invitation WHERE code=?")                                                 \
+    X(INVITATION_USE, "UPDATE invitation SET used_by=? WHERE code=? AND used_by=0")                \
+    X(VOUCH, "INSERT INTO vouched VALUES(?,?,?,?,?) ON CONFLICT(spki) DO UPDATE SET"               \
+             " verdict=excluded.verdict, until_ms=excluded.until_ms, first=excluded.first"         \
+             " WHERE device=excluded.device")                                                      \
+    X(VOUCHED, "SELECT spki, device, verdict, until_ms, first FROM vouched WHERE spki=?")          \
+    X(VOUCHED_DROP, "DELETE FROM vouched WHERE device=?")                                          \
+    X(VOUCHED_EXPIRE, "DELETE FROM vouched WHERE until_ms<?")                                      \
+    X(CERT_ADD, "INSERT INTO certificate(serial, device, spki, profile, zone, site, model,"        \
+                " not_before_ms, not_after_ms, state, revoked_ms, revoked_reason, verdict, der)"   \
+                " VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)")                                            \
+    X(CERT, BP_FROM_CERT "WHERE serial=?")                                                         \
+    X(CERT_OF, BP_FROM_CERT "WHERE device=? ORDER BY n DESC LIMIT 1")                              \
+    X(CERT_REVOKE_ALL, "UPDATE certificate SET state=2, revoked_ms=?, revoked_reason=?"            \
+                       " WHERE device=? AND state=1")                                              \
+    X(CERT_REVOKED, BP_FROM_CERT "INDEXED BY certificate_revoked WHERE state=2 AND serial>?"       \
+                                 " AND not_after_ms>? ORDER BY serial LIMIT ?")                    \
+    X(CRL_SET, "INSERT INTO crl VALUES(?,?,?,?) ON CONFLICT(issuer) DO UPDATE SET"                 \
+               " number=excluded.number, at_ms=excluded.at_ms, der=excluded.der")                  \
+    X(CRL, "SELECT number, at_ms, der FROM crl WHERE issuer=?")                                    \
+    X(VERDICT_ADD, "INSERT INTO verdict(event, device, seq, as_of_ms, at_ms, tier, zone, site,"    \
+                   " model, reason, evidence, policy, refs, state, nonce, binding, ear,"           \
+                   " appraisal) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)")                      \
+    X(VERDICT, "SELECT event, device, seq, as_of_ms, at_ms, tier, zone, site, model, reason,"      \
+               " evidence, policy, refs, state, nonce, binding, ear, appraisal FROM verdict"       \
+               " WHERE event=?")                                                                   \
+    X(BLOB_PUT, "INSERT INTO blob(digest, kind, used_ms, bytes) VALUES(?,?,?,?)"                   \
+                " ON CONFLICT(digest) DO UPDATE SET used_ms=excluded.used_ms")                     \
+    X(BLOB, "SELECT bytes FROM blob WHERE digest=?")                                               \
+    X(BLOB_EXPIRE, "DELETE FROM blob WHERE n IN (SELECT n FROM blob WHERE kind=? AND used_ms<?"    \
+                   " ORDER BY used_ms LIMIT ?)")                                                   \
+    X(RELEASE_ADD, "INSERT INTO release(id, product, version, zone, site, model, counter,"         \
+                   " imported_ms, by, manifest, corim) VALUES(?,?,?,?,?,?,?,?,?,?,?)")             \
+    X(RELEASE, BP_FROM_RELEASE " FROM release r WHERE id=?")                                       \
+    X(ACCEPTANCE_SET, "INSERT INTO acceptance VALUES(?,?,?,?,?,?) ON CONFLICT(release, zone)"      \
+                      " DO UPDATE SET state=excluded.state, by=excluded.by,"                       \
+                      " reason=excluded.reason, at_ms=excluded.at_ms")                             \
+    X(ACCEPTANCE_NEXT, BP_FROM_RELEASE ", a.zone, a.state FROM acceptance a"                       \
+                                       " INDEXED BY acceptance_in_force CROSS JOIN release r"      \
+                                       " ON r.id=a.release WHERE a.state<>0 AND"                   \
+                                       " (a.release, a.zone) > (?, ?)"                             \
+                                       " ORDER BY a.release, a.zone LIMIT 1")                      \
+    X(POLICY_ADD, "INSERT INTO policy(version, digest, zone, by, at_ms, document)"                 \
+                  " VALUES(?,?,?,?,?,?)")                                                          \
+    X(POLICY_NEWEST, BP_FROM_POLICY "WHERE version>0 ORDER BY version DESC LIMIT 1")               \
+    X(POLICY_BY_DIGEST, BP_FROM_POLICY "WHERE digest=? LIMIT 1")                                   \
+    X(BASELINE_SEE, "INSERT INTO baseline VALUES(?,?,?,'',0) ON CONFLICT DO NOTHING")              \
+    X(BASELINE_ACCEPT, "UPDATE baseline SET accepted_by=?, accepted_ms=?"                          \
+                       " WHERE model=? AND digest=?")                                              \
+    X(BASELINE, "SELECT accepted_ms FROM baseline WHERE model=? AND digest=?")                     \
+    X(EVENT_ADD, "INSERT INTO event(number, at_ms, type, severity, device, zone, site, model,"     \
+                 " digest, body) VALUES(?,?,?,?,?,?,?,?,?,?)")                                     \
+    X(EVENT, "SELECT body, digest FROM event WHERE number=?")                                      \
+    X(EVENT_ERASE, "UPDATE event SET body=NULL WHERE number=?")                                    \
+    X(SOURCE_NEXT, "INSERT INTO source VALUES(?,1) ON CONFLICT(name)"                              \
+                   " DO UPDATE SET next=next+1 RETURNING next-1")                                  \
+    X(HASH_ADD, "INSERT INTO tree_hash VALUES(?,?)")                                               \
+    X(HASH, "SELECT hash FROM tree_hash WHERE n=?")                                                \
+    X(TREE, "SELECT size, signed_size, tiled_size, checkpoint FROM tree WHERE one=1")              \
+    X(TREE_GROW, "UPDATE tree SET size=? WHERE one=1")                                             \
+    X(TREE_SIGNED, "UPDATE tree SET signed_size=?, checkpoint=? WHERE one=1")                      \
+    X(TREE_TILED, "UPDATE tree SET tiled_size=? WHERE one=1")                                      \
+    X(OPERATOR_ADD, "INSERT INTO operator(name, role, zone, spki, disabled, created_ms)"           \
+                    " VALUES(?,?,?,?,?,?)")                                                        \
+    X(OPERATOR, BP_FROM_OPERATOR "WHERE n=?")                                                      \
+    X(OPERATOR_BY_NAME, BP_FROM_OPERATOR "WHERE name=?")                                           \
+    X(OPERATOR_BY_SPKI, BP_FROM_OPERATOR "WHERE spki=?")                                           \
+    X(OPERATOR_SET, "UPDATE operator SET role=?, zone=?, spki=?, disabled=? WHERE n=?")            \
+    X(SESSION_ADD, "INSERT INTO session VALUES(?,?,?,?,?)")                                        \
+    X(SESSION, "SELECT token, operator, created_ms, used_ms, expires_ms FROM session"              \
+               " WHERE token=?")                                                                   \
+    X(SESSION_USED, "UPDATE session SET used_ms=? WHERE token=?")                                  \
+    X(SESSION_END, "DELETE FROM session WHERE token=?")                                            \
+    X(SESSION_EXPIRE, "DELETE FROM session WHERE expires_ms<?")                                    \
+    X(CODE_ADD, "INSERT INTO code VALUES(?,?,?,?,?)")                                              \
+    X(CODE_TAKE, "DELETE FROM code WHERE code=? RETURNING code, role, zone, by, expires_ms")       \
+    X(SETTING, "SELECT value FROM setting WHERE name=?")                                           \
+    X(SETTING_SET, "INSERT INTO setting VALUES(?,?) ON CONFLICT(name)"                             \
+                   " DO UPDATE SET value=excluded.value")
+
+#endif
