@@ -24,9 +24,10 @@ if(BP_WERROR)
   add_compile_options(-Werror)
 endif()
 
-if(BP_MCU)
-  add_compile_options(-ffunction-sections -fdata-sections)
-else()
+# Unused functions go, so that a reader links without the crypto that its file's verifier needs.
+add_compile_options(-ffunction-sections -fdata-sections)
+add_link_options(-Wl,--gc-sections)
+if(NOT BP_MCU)
   add_compile_definitions(_GNU_SOURCE)
   add_compile_options(-fstack-protector-strong -fPIE)
   if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
@@ -56,7 +57,7 @@ function(bp_mcu_program name)
   target_sources(${name} PRIVATE ${CMAKE_SOURCE_DIR}/cmake/mcu/startup.c)
   set_source_files_properties(${CMAKE_SOURCE_DIR}/cmake/mcu/startup.c TARGET_DIRECTORY ${name}
     PROPERTIES COMPILE_OPTIONS "-Wno-pedantic;-fno-builtin")
-  target_link_options(${name} PRIVATE -nostartfiles --specs=nano.specs --specs=rdimon.specs -Wl,--gc-sections
+  target_link_options(${name} PRIVATE -nostartfiles --specs=nano.specs --specs=rdimon.specs
     -T${CMAKE_SOURCE_DIR}/cmake/mcu/an385.ld)
   set_property(TARGET ${name} APPEND PROPERTY LINK_DEPENDS ${CMAKE_SOURCE_DIR}/cmake/mcu/an385.ld)
 endfunction()
