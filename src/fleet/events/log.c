@@ -22,21 +22,11 @@ static uint64_t stored_at(unsigned level, uint64_t n)
     return at;
 }
 
-static bp_result node_hash(struct bp_crypto *c, const uint8_t left[32], const uint8_t right[32],
-                           uint8_t ret[32])
-{
-    const uint8_t one = 1;
-    const bp_span parts[] = {{&one, 1}, {left, 32}, {right, 32}};
-    return bp_hash_parts(c, BP_HASH_SHA256, parts, 3, ret);
-}
-
 bp_result bp_log_leaf(struct bp_crypto *c, bp_span event, uint8_t ret[32])
 {
     uint8_t digest[32];
-    const uint8_t zero = 0;
-    const bp_span parts[] = {{&zero, 1}, {digest, 32}};
     BP_TRY(bp_hash(c, BP_HASH_SHA256, event, digest));
-    return bp_hash_parts(c, BP_HASH_SHA256, parts, 2, ret);
+    return bp_merkle_leaf(c, BP_SPAN_OF(digest), ret);
 }
 
 bp_result bp_log_leaf_at(bp_store *s, uint64_t index, uint8_t ret[32])
@@ -67,15 +57,13 @@ bp_result bp_log_flush(struct bp_log *log)
 static bp_result grow(struct bp_log *log, uint64_t n, const uint8_t digest[32])
 {
     uint8_t hash[32];
-    const uint8_t zero = 0;
-    const bp_span parts[] = {{&zero, 1}, {digest, 32}};
-    BP_TRY(bp_hash_parts(log->crypto, BP_HASH_SHA256, parts, 2, hash));
+    BP_TRY(bp_merkle_leaf(log->crypto, bp_span_of(digest, 32), hash));
     uint64_t at = stored_at(0, n);
     BP_TRY(bp_store_hash_add(log->store, at, hash));
     for (unsigned level = 0; ((n >> level) & 1) == 1; level++) {
         uint8_t left[32];
         BP_TRY(bp_store_hash(log->store, stored_at(level, (n >> level) - 1), left));
-        BP_TRY(node_hash(log->crypto, left, hash, hash));
+        BP_TRY(bp_merkle_node(log->crypto, left, hash, hash));
         at++;
         BP_TRY(bp_store_hash_add(log->store, at, hash));
     }
@@ -114,31 +102,9 @@ bp_result bp_log_append(struct bp_log *log, const struct bp_event *e, int64_t de
 }
 
 /* -- proofs ------------------------------------------------------------------------------------ */
-/* Hash of the leaves [lo, hi), where lo is a multiple of the largest power of two below hi - lo:
- * the stored complete subtrees are joined from the right (RFC 9162 section 2.1.1, without its
- * recursion). */
-static bp_result range_hash(bp_store *s, struct bp_crypto *c, uint64_t lo, uint64_t hi,
-                            uint8_t ret[32])
+static bp_result read_node(void *self, unsigned level, uint64_t index, uint8_t ret[32])
 {
-    uint8_t right[32] = {0};
-    bool has_right = false;
-    while (hi > lo) { /* takes the smallest complete subtree at the right end: at most 64 turns */
-        unsigned level = 0;
-        while (((hi >> level) & 1) == 0 && ((uint64_t)2 << level) <= hi - lo) {
-            level++;
-        }
-        uint8_t node[32];
-        BP_TRY(bp_store_hash(s, stored_at(level, (hi >> level) - 1), node));
-        if (has_right) {
-            BP_TRY(node_hash(c, node, right, right));
-        } else {
-            memcpy(right, node, 32);
-            has_right = true;
-        }
-        hi -= (uint64_t)1 << level;
-    }
-    memcpy(ret, right, 32);
-    return has_right ? BP_OK : BP_FAIL(BAD_ARGUMENT);
+    return bp_store_hash(self, stored_at(level, index), ret);
 }
 
 static bp_result within(bp_store *s, uint64_t size)
@@ -150,96 +116,31 @@ static bp_result within(bp_store *s, uint64_t size)
 
 bp_result bp_log_root(bp_store *s, struct bp_crypto *c, uint64_t size, uint8_t ret[32])
 {
+    const struct bp_merkle_nodes nodes = {s, read_node};
     BP_TRY(within(s, size));
-    if (size == 0) {
-        return bp_hash(c, BP_HASH_SHA256, BP_SPAN_EMPTY, ret);
-    }
-    return range_hash(s, c, 0, size, ret);
-}
-
-/* Largest power of two smaller than n (n >= 2). */
-static uint64_t split(uint64_t n)
-{
-    uint64_t k = 1;
-    while (k < n - k) {
-        k <<= 1;
-    }
-    return k;
-}
-
-/* Hashes come from the top down and are handed out from the bottom up. */
-static void turn_round(uint8_t (*hash)[32], size_t n)
-{
-    for (size_t i = 0; i + 1 < n - i; i++) {
-        uint8_t t[32];
-        memcpy(t, hash[i], 32);
-        memcpy(hash[i], hash[n - 1 - i], 32);
-        memcpy(hash[n - 1 - i], t, 32);
-    }
+    return bp_merkle_root_of(c, &nodes, size, ret);
 }
 
 bp_result bp_log_inclusion(bp_store *s, struct bp_crypto *c, uint64_t index, uint64_t size,
-                           uint8_t (*ret)[32], size_t cap, size_t *ret_count)
+                           uint8_t *ret, size_t *ret_n)
 {
-    uint64_t lo = 0;
-    uint64_t hi = size;
-    size_t n = 0;
+    const struct bp_merkle_nodes nodes = {s, read_node};
     BP_TRY(within(s, size));
     if (index >= size) {
         return BP_FAIL(LIMIT);
     }
-    while (hi - lo > 1) {
-        const uint64_t mid = lo + split(hi - lo);
-        if (n == cap) {
-            return BP_FAIL(NO_SPACE);
-        }
-        if (index < mid) {
-            BP_TRY(range_hash(s, c, mid, hi, ret[n++]));
-            hi = mid;
-        } else {
-            BP_TRY(range_hash(s, c, lo, mid, ret[n++]));
-            lo = mid;
-        }
-    }
-    turn_round(ret, n);
-    *ret_count = n;
-    return BP_OK;
+    return bp_merkle_prove_inclusion(c, &nodes, index, size, ret, ret_n);
 }
 
 bp_result bp_log_consistency(bp_store *s, struct bp_crypto *c, uint64_t from, uint64_t to,
-                             uint8_t (*ret)[32], size_t cap, size_t *ret_count)
+                             uint8_t *ret, size_t *ret_n)
 {
-    uint64_t lo = 0;
-    uint64_t hi = to;
-    size_t n = 0;
+    const struct bp_merkle_nodes nodes = {s, read_node};
     BP_TRY(within(s, to));
-    if (from == 0 || from > to) {
+    if (from > to) {
         return BP_FAIL(LIMIT);
     }
-    /* SUBPROOF of RFC 9162 section 2.1.4.1, unrolled: `from` splits [lo, hi) until it is its end.
-     */
-    while (hi != from) {
-        const uint64_t mid = lo + split(hi - lo);
-        if (n == cap) {
-            return BP_FAIL(NO_SPACE);
-        }
-        if (from <= mid) {
-            BP_TRY(range_hash(s, c, mid, hi, ret[n++]));
-            hi = mid;
-        } else {
-            BP_TRY(range_hash(s, c, lo, mid, ret[n++]));
-            lo = mid;
-        }
-    }
-    if (lo != 0) { /* else the old tree is a subtree as a whole, which the verifier knows */
-        if (n == cap) {
-            return BP_FAIL(NO_SPACE);
-        }
-        BP_TRY(range_hash(s, c, lo, hi, ret[n++]));
-    }
-    turn_round(ret, n);
-    *ret_count = n;
-    return BP_OK;
+    return bp_merkle_prove_consistency(c, &nodes, from, to, ret, ret_n);
 }
 
 bp_result bp_log_tile(bp_store *s, uint8_t level, uint64_t n, unsigned width, uint8_t (*ret)[32])

@@ -11,11 +11,11 @@
 #define BP_FLEET_EVENTS_LOG_H
 
 #include "codec/event.h"
+#include "core/merkle.h"
 #include "fleet/store/store.h"
 #include "port/crypto.h"
 
-#define BP_LOG_PROOF_MAX 64u  /* hashes of the longest proof */
-#define BP_LOG_TILE      256u /* hashes of a full tile (C2SP tlog-tiles, height 8) */
+#define BP_LOG_TILE 256u /* hashes of a full tile (C2SP tlog-tiles, height 8) */
 
 struct bp_log {
     bp_store *store;
@@ -50,14 +50,12 @@ BP_MUST_CHECK bp_result bp_log_leaf_at(bp_store *s, uint64_t index, uint8_t ret[
 BP_MUST_CHECK bp_result bp_log_root(bp_store *s, struct bp_crypto *c, uint64_t size,
                                     uint8_t ret[32]);
 
-/* RFC 9162 section 2.1.3 and 2.1.4 proofs.   LIMIT  index >= size, from > to, from 0, or more than
- * are stored */
+/* RFC 9162 section 2.1.3 and 2.1.4 proofs, into ret of BP_MERKLE_MAX_PROOF * 32 bytes; *ret_n in
+ * bytes.   LIMIT  index >= size, from > to, or more than are stored */
 BP_MUST_CHECK bp_result bp_log_inclusion(bp_store *s, struct bp_crypto *c, uint64_t index,
-                                         uint64_t size, uint8_t (*ret)[32], size_t cap,
-                                         size_t *ret_count);
+                                         uint64_t size, uint8_t *ret, size_t *ret_n);
 BP_MUST_CHECK bp_result bp_log_consistency(bp_store *s, struct bp_crypto *c, uint64_t from,
-                                           uint64_t to, uint8_t (*ret)[32], size_t cap,
-                                           size_t *ret_count);
+                                           uint64_t to, uint8_t *ret, size_t *ret_n);
 
 /* Hashes [256 * n, 256 * n + width) of tile level `level` (each the root of 256^level leaves). */
 BP_MUST_CHECK bp_result bp_log_tile(bp_store *s, uint8_t level, uint64_t n, unsigned width,

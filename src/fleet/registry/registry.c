@@ -36,19 +36,6 @@ bp_result bp_registry_pseudonym(struct bp_registry *r, bp_span id, char ret[BP_P
     return BP_OK;
 }
 
-void bp_registry_id_text(const uint8_t id[BP_ID_SIZE], char ret[24])
-{
-    char flat[21];
-    to_base32(id + 1, 20, flat);
-    for (size_t i = 0, at = 0; i < 20; i++) {
-        if (i > 0 && i % 5 == 0) {
-            ret[at++] = '-';
-        }
-        ret[at++] = flat[i];
-    }
-    ret[23] = 0;
-}
-
 /* Copies a text that people wrote: UTF-8 was checked by the message; control characters are
  * refused. */
 static bool copy_text(bp_span from, char *ret, size_t cap)

@@ -70,10 +70,6 @@ struct bp_registry {
 BP_MUST_CHECK bp_result bp_registry_pseudonym(struct bp_registry *r, bp_span id,
                                               char ret[BP_PSEUDONYM_SIZE + 1]);
 
-/* Twenty base32 characters in four groups of five, from the first 100 bits of the hash in the id;
- * closed. */
-void bp_registry_id_text(const uint8_t id[BP_ID_SIZE], char ret[24]);
-
 /* What a first contact proved: the CA signer activated these keys on one chip and bound the AK to
  * it. */
 struct bp_contact {
