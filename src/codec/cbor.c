@@ -481,11 +481,6 @@ void bp_cw_tstr(bp_cw *w, bp_span v)
     put_leaf(w, MAJOR_TSTR, v.n, v);
 }
 
-void bp_cw_cstr(bp_cw *w, const char *v)
-{
-    bp_cw_tstr(w, bp_span_cstr(v));
-}
-
 void bp_cw_bool(bp_cw *w, bool v)
 {
     put_leaf(w, MAJOR_SIMPLE, v ? SIMPLE_TRUE : SIMPLE_FALSE, BP_SPAN_EMPTY);

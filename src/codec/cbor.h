@@ -72,7 +72,11 @@ void bp_cw_uint(bp_cw *w, uint64_t v);
 void bp_cw_int(bp_cw *w, int64_t v);
 void bp_cw_bstr(bp_cw *w, bp_span v);
 void bp_cw_tstr(bp_cw *w, bp_span v); /* MALFORMED when not UTF-8 */
-void bp_cw_cstr(bp_cw *w, const char *v);
+/* Inline, so that the freestanding archive does not need strlen. */
+static inline void bp_cw_cstr(bp_cw *w, const char *v)
+{
+    bp_cw_tstr(w, bp_span_cstr(v));
+}
 void bp_cw_bool(bp_cw *w, bool v);
 void bp_cw_null(bp_cw *w);
 void bp_cw_tag(bp_cw *w, uint64_t v); /* the tagged item follows */
