@@ -453,7 +453,10 @@ static void put_public(bp_wr *wr, const struct bp_tpm_public *p)
     put_scheme(wr, p->scheme, p->scheme_hash);
     if (p->type == BP_TPM_ALG_ECC) {
         bp_wr_be16(wr, p->curve);
-        put_scheme(wr, p->kdf, p->kdf_hash);
+        bp_wr_be16(wr, p->kdf);
+        if (p->kdf != BP_TPM_ALG_NULL) {
+            bp_wr_be16(wr, p->kdf_hash);
+        }
         bp_tpm_2b_write(wr, p->x);
         bp_tpm_2b_write(wr, p->y);
     } else {
