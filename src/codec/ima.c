@@ -4,7 +4,8 @@
 
 #define BP_MODULE IMA
 
-#define LEGACY_PATH_SIZE 256u /* IMA_EVENT_NAME_LEN_MAX + 1: what the "ima" template hashes of a path */
+#define LEGACY_PATH_SIZE                                                                           \
+    256u /* IMA_EVENT_NAME_LEN_MAX + 1: what the "ima" template hashes of a path */
 
 /* Names of hashes as the kernel writes them (crypto/hash_info.c), their TPM_ALG_ID and size. */
 static const struct {
@@ -57,10 +58,12 @@ static void get_digest_ng(bp_rd *rd, struct bp_ima_entry *e)
     const bp_span field = get_field(rd);
     for (size_t i = 0; i < HASH_COUNT; i++) {
         const size_t n = hashes[i].name.n;
-        if (field.n > n + 2 && memcmp(field.p, hashes[i].name.p, n) == 0 && field.p[n] == ':' && field.p[n + 1] == 0) {
+        if (field.n > n + 2 && memcmp(field.p, hashes[i].name.p, n) == 0 && field.p[n] == ':' &&
+            field.p[n + 1] == 0) {
             e->file_alg = hashes[i].alg;
             e->file_digest = bp_span_sub(field, n + 2, field.n - n - 2);
-            /* A violation carries zeros of the default hash's size, whatever the algorithm named is. */
+            /* A violation carries zeros of the default hash's size, whatever the algorithm named
+             * is. */
             if (e->file_digest.n != hashes[i].size && !e->violation) {
                 bp_rd_fail(rd, BP_FAIL(MALFORMED));
             }
@@ -109,7 +112,8 @@ static void get_fields(bp_rd *list, struct bp_ima_entry *e)
     }
 }
 
-/* "ima": 20 bytes of file digest (SHA-1 or MD5 padded), path size u32, path without closing zero. */
+/* "ima": 20 bytes of file digest (SHA-1 or MD5 padded), path size u32, path without closing zero.
+ */
 static void get_legacy(bp_rd *list, struct bp_ima_entry *e)
 {
     e->file_alg = 0x0004;
@@ -171,7 +175,8 @@ bp_result bp_ima_next(struct bp_ima *ima, struct bp_ima_entry *ret)
         get_fields(&rd, &e);
     }
     BP_TRY(bp_rd_state(&rd));
-    /* What a violation says of a file is that nothing is known; a digest there would be somebody's claim. */
+    /* What a violation says of a file is that nothing is known; a digest there would be somebody's
+     * claim. */
     if (e.violation && !is_zero(e.file_digest)) {
         return BP_FAIL(MALFORMED);
     }
@@ -195,8 +200,8 @@ size_t bp_ima_hash_parts(const struct bp_ima_entry *entry, bp_span ret[BP_IMA_PA
     return 3;
 }
 
-void bp_ima_write_data(bp_wr *wr, enum bp_ima_template template, uint16_t file_alg, bp_span file_digest, bp_span path,
-                       bp_span signature)
+void bp_ima_write_data(bp_wr *wr, enum bp_ima_template template, uint16_t file_alg,
+                       bp_span file_digest, bp_span path, bp_span signature)
 {
     if (path.n > BP_IMA_PATH_MAX || signature.n > BP_IMA_DATA_MAX ||
         (template != BP_IMA_NG && template != BP_IMA_SIG)) {
@@ -225,14 +230,15 @@ void bp_ima_write_data(bp_wr *wr, enum bp_ima_template template, uint16_t file_a
     }
 }
 
-void bp_ima_write_entry(bp_wr *wr, enum bp_ima_template template, bp_span template_digest, bp_span data)
+void bp_ima_write_entry(bp_wr *wr, enum bp_ima_template template, bp_span template_digest,
+                        bp_span data)
 {
     size_t i = 0;
     while (i < TEMPLATE_COUNT && templates[i].template != template) {
         i++;
     }
-    if (i == TEMPLATE_COUNT || template == BP_IMA_LEGACY || template_digest.n != BP_IMA_DIGEST_SIZE ||
-        data.n > BP_IMA_DATA_MAX) {
+    if (i == TEMPLATE_COUNT || template == BP_IMA_LEGACY ||
+        template_digest.n != BP_IMA_DIGEST_SIZE || data.n > BP_IMA_DATA_MAX) {
         bp_wr_fail(wr, BP_FAIL(BAD_ARGUMENT));
         return;
     }

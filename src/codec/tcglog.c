@@ -4,48 +4,69 @@
 
 #define BP_MODULE TCGLOG
 
-/* What the digest of each type covers, by PFP 1.05 section 10.4.1, table 14 (and 1.06 where said), and by what
- * firmware really does: EXACT only where every machine that we saw follows it and a claim is taken from the data. */
+/* What the digest of each type covers, by PFP 1.05 section 10.4.1, table 14 (and 1.06 where said),
+ * and by what firmware really does: EXACT only where every machine that we saw follows it and a
+ * claim is taken from the data. */
 static const struct {
     uint32_t type;
     enum bp_tcg_class cls;
     const char *name;
 } types[] = {
     {BP_EV_PREBOOT_CERT, BP_TCG_ANNOTATION, "EV_PREBOOT_CERT"}, /* deprecated */
-    {BP_EV_POST_CODE, BP_TCG_ANNOTATION, "EV_POST_CODE"}, /* digest of the code; data: address or name */
+    {BP_EV_POST_CODE, BP_TCG_ANNOTATION,
+     "EV_POST_CODE"},                               /* digest of the code; data: address or name */
     {BP_EV_UNUSED, BP_TCG_ANNOTATION, "EV_UNUSED"}, /* reserved */
     {BP_EV_NO_ACTION, BP_TCG_NOT_EXTENDED, "EV_NO_ACTION"}, /* informative; digests are zero */
-    {BP_EV_SEPARATOR, BP_TCG_EXACT, "EV_SEPARATOR"}, /* H(data), data 0 or 0xffffffff; error: section 10.4 */
-    {BP_EV_ACTION, BP_TCG_ANNOTATION, "EV_ACTION"}, /* string; firmware differs on the closing zero */
-    {BP_EV_EVENT_TAG, BP_TCG_ANNOTATION, "EV_EVENT_TAG"}, /* Linux's stub: digest of load options, initrd */
-    {BP_EV_S_CRTM_CONTENTS, BP_TCG_ANNOTATION, "EV_S_CRTM_CONTENTS"}, /* digest of the CRTM; data: a name */
-    {BP_EV_S_CRTM_VERSION, BP_TCG_ANNOTATION, "EV_S_CRTM_VERSION"}, /* H(data) by the spec, not on every machine */
-    {BP_EV_CPU_MICROCODE, BP_TCG_ANNOTATION, "EV_CPU_MICROCODE"}, /* digest of the microcode; data: a descriptor */
-    {BP_EV_PLATFORM_CONFIG_FLAGS, BP_TCG_ANNOTATION, "EV_PLATFORM_CONFIG_FLAGS"}, /* maker's choice */
+    {BP_EV_SEPARATOR, BP_TCG_EXACT,
+     "EV_SEPARATOR"}, /* H(data), data 0 or 0xffffffff; error: section 10.4 */
+    {BP_EV_ACTION, BP_TCG_ANNOTATION,
+     "EV_ACTION"}, /* string; firmware differs on the closing zero */
+    {BP_EV_EVENT_TAG, BP_TCG_ANNOTATION,
+     "EV_EVENT_TAG"}, /* Linux's stub: digest of load options, initrd */
+    {BP_EV_S_CRTM_CONTENTS, BP_TCG_ANNOTATION,
+     "EV_S_CRTM_CONTENTS"}, /* digest of the CRTM; data: a name */
+    {BP_EV_S_CRTM_VERSION, BP_TCG_ANNOTATION,
+     "EV_S_CRTM_VERSION"}, /* H(data) by the spec, not on every machine */
+    {BP_EV_CPU_MICROCODE, BP_TCG_ANNOTATION,
+     "EV_CPU_MICROCODE"}, /* digest of the microcode; data: a descriptor */
+    {BP_EV_PLATFORM_CONFIG_FLAGS, BP_TCG_ANNOTATION,
+     "EV_PLATFORM_CONFIG_FLAGS"},                                       /* maker's choice */
     {BP_EV_TABLE_OF_DEVICES, BP_TCG_ANNOTATION, "EV_TABLE_OF_DEVICES"}, /* maker's choice */
-    {BP_EV_COMPACT_HASH, BP_TCG_ANNOTATION, "EV_COMPACT_HASH"}, /* digest of what TCG_CompactHashLogExtendEvent got */
-    {BP_EV_IPL, BP_TCG_ANNOTATION, "EV_IPL"}, /* boot loaders: file digests, or commands with prefix */
+    {BP_EV_COMPACT_HASH, BP_TCG_ANNOTATION,
+     "EV_COMPACT_HASH"}, /* digest of what TCG_CompactHashLogExtendEvent got */
+    {BP_EV_IPL, BP_TCG_ANNOTATION,
+     "EV_IPL"}, /* boot loaders: file digests, or commands with prefix */
     {BP_EV_IPL_PARTITION_DATA, BP_TCG_ANNOTATION, "EV_IPL_PARTITION_DATA"},
     {BP_EV_NONHOST_CODE, BP_TCG_ANNOTATION, "EV_NONHOST_CODE"},
     {BP_EV_NONHOST_CONFIG, BP_TCG_ANNOTATION, "EV_NONHOST_CONFIG"},
     {BP_EV_NONHOST_INFO, BP_TCG_ANNOTATION, "EV_NONHOST_INFO"},
     {BP_EV_OMIT_BOOT_DEVICE_EVENTS, BP_TCG_ANNOTATION, "EV_OMIT_BOOT_DEVICE_EVENTS"},
     {BP_EV_POST_CODE2, BP_TCG_ANNOTATION, "EV_POST_CODE2"}, /* PFP 1.06 */
-    {BP_EV_EFI_VARIABLE_DRIVER_CONFIG, BP_TCG_EXACT, "EV_EFI_VARIABLE_DRIVER_CONFIG"}, /* H(UEFI_VARIABLE_DATA) */
-    {BP_EV_EFI_VARIABLE_BOOT, BP_TCG_EXACT, "EV_EFI_VARIABLE_BOOT"}, /* H(VariableData), or of the whole on old firmware */
-    {BP_EV_EFI_BOOT_SERVICES_APPLICATION, BP_TCG_ANNOTATION, "EV_EFI_BOOT_SERVICES_APPLICATION"}, /* PE/COFF image digest; data: UEFI_IMAGE_LOAD_EVENT */
-    {BP_EV_EFI_BOOT_SERVICES_DRIVER, BP_TCG_ANNOTATION, "EV_EFI_BOOT_SERVICES_DRIVER"}, /* the same */
-    {BP_EV_EFI_RUNTIME_SERVICES_DRIVER, BP_TCG_ANNOTATION, "EV_EFI_RUNTIME_SERVICES_DRIVER"}, /* the same */
+    {BP_EV_EFI_VARIABLE_DRIVER_CONFIG, BP_TCG_EXACT,
+     "EV_EFI_VARIABLE_DRIVER_CONFIG"}, /* H(UEFI_VARIABLE_DATA) */
+    {BP_EV_EFI_VARIABLE_BOOT, BP_TCG_EXACT,
+     "EV_EFI_VARIABLE_BOOT"}, /* H(VariableData), or of the whole on old firmware */
+    {BP_EV_EFI_BOOT_SERVICES_APPLICATION, BP_TCG_ANNOTATION,
+     "EV_EFI_BOOT_SERVICES_APPLICATION"}, /* PE/COFF image digest; data: UEFI_IMAGE_LOAD_EVENT */
+    {BP_EV_EFI_BOOT_SERVICES_DRIVER, BP_TCG_ANNOTATION,
+     "EV_EFI_BOOT_SERVICES_DRIVER"}, /* the same */
+    {BP_EV_EFI_RUNTIME_SERVICES_DRIVER, BP_TCG_ANNOTATION,
+     "EV_EFI_RUNTIME_SERVICES_DRIVER"},                      /* the same */
     {BP_EV_EFI_GPT_EVENT, BP_TCG_EXACT, "EV_EFI_GPT_EVENT"}, /* H(UEFI_GPT_DATA) */
-    {BP_EV_EFI_ACTION, BP_TCG_EXACT, "EV_EFI_ACTION"}, /* H(string without closing zero) */
-    {BP_EV_EFI_PLATFORM_FIRMWARE_BLOB, BP_TCG_ANNOTATION, "EV_EFI_PLATFORM_FIRMWARE_BLOB"}, /* digest of the blob; data: where it lies */
-    {BP_EV_EFI_HANDOFF_TABLES, BP_TCG_ANNOTATION, "EV_EFI_HANDOFF_TABLES"}, /* digest of the tables; data: pointers */
+    {BP_EV_EFI_ACTION, BP_TCG_EXACT, "EV_EFI_ACTION"},       /* H(string without closing zero) */
+    {BP_EV_EFI_PLATFORM_FIRMWARE_BLOB, BP_TCG_ANNOTATION,
+     "EV_EFI_PLATFORM_FIRMWARE_BLOB"}, /* digest of the blob; data: where it lies */
+    {BP_EV_EFI_HANDOFF_TABLES, BP_TCG_ANNOTATION,
+     "EV_EFI_HANDOFF_TABLES"}, /* digest of the tables; data: pointers */
     {BP_EV_EFI_PLATFORM_FIRMWARE_BLOB2, BP_TCG_ANNOTATION, "EV_EFI_PLATFORM_FIRMWARE_BLOB2"},
     {BP_EV_EFI_HANDOFF_TABLES2, BP_TCG_ANNOTATION, "EV_EFI_HANDOFF_TABLES2"},
     {BP_EV_EFI_VARIABLE_BOOT2, BP_TCG_EXACT, "EV_EFI_VARIABLE_BOOT2"}, /* H(UEFI_VARIABLE_DATA) */
-    {BP_EV_EFI_GPT_EVENT2, BP_TCG_ANNOTATION, "EV_EFI_GPT_EVENT2"}, /* PFP 1.06: GPT with some GUIDs zeroed before hashing */
-    {BP_EV_EFI_HCRTM_EVENT, BP_TCG_ANNOTATION, "EV_EFI_HCRTM_EVENT"}, /* digest of the H-CRTM; data: "HCRTM" */
-    {BP_EV_EFI_VARIABLE_AUTHORITY, BP_TCG_EXACT, "EV_EFI_VARIABLE_AUTHORITY"}, /* H(UEFI_VARIABLE_DATA) */
+    {BP_EV_EFI_GPT_EVENT2, BP_TCG_ANNOTATION,
+     "EV_EFI_GPT_EVENT2"}, /* PFP 1.06: GPT with some GUIDs zeroed before hashing */
+    {BP_EV_EFI_HCRTM_EVENT, BP_TCG_ANNOTATION,
+     "EV_EFI_HCRTM_EVENT"}, /* digest of the H-CRTM; data: "HCRTM" */
+    {BP_EV_EFI_VARIABLE_AUTHORITY, BP_TCG_EXACT,
+     "EV_EFI_VARIABLE_AUTHORITY"}, /* H(UEFI_VARIABLE_DATA) */
     {BP_EV_EFI_SPDM_FIRMWARE_BLOB, BP_TCG_ANNOTATION, "EV_EFI_SPDM_FIRMWARE_BLOB"},
     {BP_EV_EFI_SPDM_FIRMWARE_CONFIG, BP_TCG_ANNOTATION, "EV_EFI_SPDM_FIRMWARE_CONFIG"},
     {BP_EV_EFI_SPDM_DEVICE_POLICY, BP_TCG_ANNOTATION, "EV_EFI_SPDM_DEVICE_POLICY"},
@@ -92,7 +113,8 @@ static bool is_bank_sane(const struct bp_tcg_bank *bank)
             return algs[i].size == bank->size;
         }
     }
-    return bank->size >= SHA1_SIZE && bank->size <= 64; /* an algorithm of later days: carried, never believed */
+    return bank->size >= SHA1_SIZE &&
+           bank->size <= 64; /* an algorithm of later days: carried, never believed */
 }
 
 static bool is_zero(bp_span s)
@@ -117,7 +139,8 @@ static bool has_bank(const struct bp_tcglog *log, uint32_t count, uint16_t alg)
 }
 
 /*     signature 16 | platformClass u32 | minor u8 | major u8 | errata u8 | uintnSize u8
- *     numberOfAlgorithms u32 | {algorithmId u16, digestSize u16} ... | vendorInfoSize u8 | vendorInfo */
+ *     numberOfAlgorithms u32 | {algorithmId u16, digestSize u16} ... | vendorInfoSize u8 |
+ * vendorInfo */
 static bp_result read_spec_id(bp_span data, struct bp_tcglog *log)
 {
     bp_rd rd = bp_rd_over(data);
@@ -167,7 +190,8 @@ bp_result bp_tcglog_open(bp_span log, struct bp_tcglog *ret)
         BP_TRY(read_spec_id(data, &out));
         out.at = rd.at;
     } else {
-        /* The SHA-1 form may open with its own Spec ID (Event00, Event02), an EV_NO_ACTION like any other. */
+        /* The SHA-1 form may open with its own Spec ID (Event00, Event02), an EV_NO_ACTION like any
+         * other. */
         out.agile = false;
         out.banks = 1;
         out.bank[0] = (struct bp_tcg_bank){ALG_SHA1, SHA1_SIZE};
@@ -196,7 +220,8 @@ static void get_digests(const struct bp_tcglog *log, bp_rd *rd, struct bp_tcg_ev
         return;
     }
     ev->digests = bp_rd_le32(rd);
-    /* Every bank of the head, each once: an event that leaves one out would leave that bank open to anyone. */
+    /* Every bank of the head, each once: an event that leaves one out would leave that bank open to
+     * anyone. */
     if (ev->digests != log->banks) {
         bp_rd_fail(rd, BP_FAIL(MALFORMED));
         return;
@@ -286,8 +311,8 @@ void bp_tcglog_write_head(bp_wr *wr, const struct bp_tcg_bank *banks, uint32_t c
     bp_wr_u8(wr, 0);
 }
 
-void bp_tcglog_write_event(bp_wr *wr, uint32_t pcr, uint32_t type, const struct bp_tcg_digest *digests, uint32_t count,
-                           bp_span data)
+void bp_tcglog_write_event(bp_wr *wr, uint32_t pcr, uint32_t type,
+                           const struct bp_tcg_digest *digests, uint32_t count, bp_span data)
 {
     if (data.n > BP_TCG_LOG_MAX) {
         bp_wr_fail(wr, BP_FAIL(LIMIT));
@@ -313,14 +338,16 @@ const uint8_t bp_tcg_guid_global[16] = {0x61, 0xdf, 0xe4, 0x8b, 0xca, 0x93, 0xd2
 const uint8_t bp_tcg_guid_image_security[16] = {0xcb, 0xb2, 0x19, 0xd7, 0x3a, 0x3d, 0x96, 0x45,
                                                 0xa3, 0xbc, 0xda, 0xd0, 0x0e, 0x67, 0x65, 0x6f};
 
-/* A length that the log gives as u64: one beyond the input is cut down to one that fails the read. */
+/* A length that the log gives as u64: one beyond the input is cut down to one that fails the read.
+ */
 static size_t get_len64(bp_rd *rd)
 {
     const uint64_t n = bp_rd_le64(rd);
     return n > BP_TCG_LOG_MAX ? BP_TCG_LOG_MAX : (size_t)n;
 }
 
-/*     GUID 16 | UnicodeNameLength u64, characters | VariableDataLength u64 | UnicodeName | VariableData */
+/*     GUID 16 | UnicodeNameLength u64, characters | VariableDataLength u64 | UnicodeName |
+ * VariableData */
 bp_result bp_tcg_variable_read(bp_span data, struct bp_tcg_variable *ret)
 {
     bp_rd rd = bp_rd_over(data);
@@ -386,7 +413,8 @@ bp_result bp_tcg_action_read(bp_span data, bp_span *ret)
     return BP_OK;
 }
 
-/*     "EFI PART" ... header of 92 bytes, with DiskGUID at 56 and SizeOfPartitionEntry at 84 | count u64 | entries */
+/*     "EFI PART" ... header of 92 bytes, with DiskGUID at 56 and SizeOfPartitionEntry at 84 | count
+ * u64 | entries */
 bp_result bp_tcg_gpt_read(bp_span data, struct bp_tcg_gpt *ret)
 {
     bp_rd rd = bp_rd_over(data);
@@ -397,8 +425,9 @@ bp_result bp_tcg_gpt_read(bp_span data, struct bp_tcg_gpt *ret)
     bp_rd size = bp_rd_over(bp_span_sub(header, 84, 4));
     gpt.entry_size = bp_rd_le32(&size);
     gpt.disk_guid = bp_span_sub(header, 56, 16);
-    if (!bp_span_equal(bp_span_sub(header, 0, 8), BP_SPAN_STR("EFI PART")) || gpt.entry_size < 128 ||
-        gpt.entry_size > 4096 || gpt.entries > 1024 || gpt.entries * gpt.entry_size != gpt.table.n) {
+    if (!bp_span_equal(bp_span_sub(header, 0, 8), BP_SPAN_STR("EFI PART")) ||
+        gpt.entry_size < 128 || gpt.entry_size > 4096 || gpt.entries > 1024 ||
+        gpt.entries * gpt.entry_size != gpt.table.n) {
         return BP_FAIL(MALFORMED);
     }
     *ret = gpt;
@@ -477,7 +506,8 @@ static size_t add_whole(struct bp_tcg_cover *ret, size_t n, bp_span part)
     return n + 1;
 }
 
-/* The data, or (shim up to 15.2 logs one byte more than it hashes) a UEFI variable but for its last byte. */
+/* The data, or (shim up to 15.2 logs one byte more than it hashes) a UEFI variable but for its last
+ * byte. */
 static size_t whole_covers(const struct bp_tcg_event *ev, struct bp_tcg_cover *ret)
 {
     struct bp_tcg_variable v;
@@ -504,8 +534,9 @@ static size_t find(bp_span s, uint8_t c, size_t limit)
     return i < s.n ? i : limit;
 }
 
-/* Boot loaders log strings: as hashed; with a zero byte that they hashed and did not log (systemd-boot); or behind a
- * word that they did not hash, "grub_cmd: " (upstream) or "grub_cmd " (Red Hat), with or without the closing zero. */
+/* Boot loaders log strings: as hashed; with a zero byte that they hashed and did not log
+ * (systemd-boot); or behind a word that they did not hash, "grub_cmd: " (upstream) or "grub_cmd "
+ * (Red Hat), with or without the closing zero. */
 static size_t string_covers(bp_span data, struct bp_tcg_cover *ret, size_t count)
 {
     size_t n = add(ret, count, data);
@@ -528,5 +559,7 @@ size_t bp_tcg_covers(const struct bp_tcg_event *event, struct bp_tcg_cover ret[B
         return 0;
     }
     const size_t n = whole_covers(event, ret);
-    return event->type == BP_EV_IPL || event->type == BP_EV_ACTION ? string_covers(event->data, ret, n) : n;
+    return event->type == BP_EV_IPL || event->type == BP_EV_ACTION
+               ? string_covers(event->data, ret, n)
+               : n;
 }

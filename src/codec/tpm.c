@@ -53,7 +53,8 @@ bp_result bp_tpm_2b_read(bp_span in, bp_span *ret)
 
 void bp_tpm_id_object_write(bp_wr *wr, bp_span integrity, bp_span encrypted_identity)
 {
-    if (integrity.n > BP_TPM_DIGEST_MAX || encrypted_identity.n > UINT16_MAX - 2u - BP_TPM_DIGEST_MAX) {
+    if (integrity.n > BP_TPM_DIGEST_MAX ||
+        encrypted_identity.n > UINT16_MAX - 2u - BP_TPM_DIGEST_MAX) {
         bp_wr_fail(wr, BP_FAIL(LIMIT));
         return;
     }
@@ -161,8 +162,8 @@ bp_result bp_tpm_attest_read(bp_span in, struct bp_tpm_attest *ret)
     const uint32_t magic = bp_rd_be32(&rd);
     a.type = bp_rd_be16(&rd);
     BP_TRY(bp_rd_state(&rd));
-    /* Before anything else: a restricted key signs foreign bytes too, but never ones that begin like this
-     * (CVE-2024-29038 is what happens otherwise). */
+    /* Before anything else: a restricted key signs foreign bytes too, but never ones that begin
+     * like this (CVE-2024-29038 is what happens otherwise). */
     if (magic != BP_TPM_GENERATED) {
         return BP_FAIL(MALFORMED);
     }
@@ -235,7 +236,8 @@ bp_result bp_tpm_sig_read(bp_span in, struct bp_tpm_sig *ret)
         return BP_FAIL(UNSUPPORTED);
     }
     const bool ecdsa = sig.scheme == BP_TPM_ALG_ECDSA;
-    sig.r = get_2b(&rd, ecdsa ? 66 : BP_TPM_RSA_MAX); /* 66: the largest curve that TPMs name, P-521 */
+    sig.r =
+        get_2b(&rd, ecdsa ? 66 : BP_TPM_RSA_MAX); /* 66: the largest curve that TPMs name, P-521 */
     if (ecdsa) {
         sig.s = get_2b(&rd, 66);
     }
@@ -402,7 +404,8 @@ bp_result bp_tpmt_public_read(bp_span tpmt, struct bp_tpm_public *ret)
     p.name_alg = bp_rd_be16(&rd);
     p.attributes = bp_rd_be32(&rd);
     BP_TRY(bp_rd_state(&rd));
-    if ((p.type != BP_TPM_ALG_ECC && p.type != BP_TPM_ALG_RSA) || bp_tpm_hash_size(p.name_alg) == 0) {
+    if ((p.type != BP_TPM_ALG_ECC && p.type != BP_TPM_ALG_RSA) ||
+        bp_tpm_hash_size(p.name_alg) == 0) {
         return BP_FAIL(UNSUPPORTED);
     }
     if ((p.attributes & BP_TPMA_RESERVED) != 0) {
@@ -494,20 +497,20 @@ bool bp_tpm_is_device_key(const struct bp_tpm_public *pub)
     return (pub->attributes & (want | BP_TPMA_RESTRICTED | BP_TPMA_DECRYPT)) == want;
 }
 
-/* TCG EK Credential Profile 2.5, B.6.2: PolicySecret(TPM_RH_ENDORSEMENT), and B.6.3: policy B, which is
- * PolicyOR(PolicyA, PolicyAuthorizeNV-index policy of that bank). */
-static const uint8_t policy_a_sha256[32] = {0x83, 0x71, 0x97, 0x67, 0x44, 0x84, 0xb3, 0xf8, 0x1a, 0x90, 0xcc,
-                                            0x8d, 0x46, 0xa5, 0xd7, 0x24, 0xfd, 0x52, 0xd7, 0x6e, 0x06, 0x52,
-                                            0x0b, 0x64, 0xf2, 0xa1, 0xda, 0x1b, 0x33, 0x14, 0x69, 0xaa};
-static const uint8_t policy_b_sha256[32] = {0xca, 0x3d, 0x0a, 0x99, 0xa2, 0xb9, 0x39, 0x06, 0xf7, 0xa3, 0x34,
-                                            0x24, 0x14, 0xef, 0xcf, 0xb3, 0xa3, 0x85, 0xd4, 0x4c, 0xd1, 0xfd,
-                                            0x45, 0x90, 0x89, 0xd1, 0x9b, 0x50, 0x71, 0xc0, 0xb7, 0xa0};
-static const uint8_t policy_b_sha384[48] = {0xb2, 0x6e, 0x7d, 0x28, 0xd1, 0x1a, 0x50, 0xbc, 0x53, 0xd8, 0x82, 0xbc,
-                                            0xf5, 0xfd, 0x3a, 0x1a, 0x07, 0x41, 0x48, 0xbb, 0x35, 0xd3, 0xb4, 0xe4,
-                                            0xcb, 0x1c, 0x0a, 0xd9, 0xbd, 0xe4, 0x19, 0xca, 0xcb, 0x47, 0xba, 0x09,
-                                            0x69, 0x96, 0x46, 0x15, 0x0f, 0x9f, 0xc0, 0x00, 0xf3, 0xf8, 0x0e, 0x12};
+/* TCG EK Credential Profile 2.5, B.6.2: PolicySecret(TPM_RH_ENDORSEMENT), and B.6.3: policy B,
+ * which is PolicyOR(PolicyA, PolicyAuthorizeNV-index policy of that bank). */
+static const uint8_t policy_a_sha256[32] = {
+    0x83, 0x71, 0x97, 0x67, 0x44, 0x84, 0xb3, 0xf8, 0x1a, 0x90, 0xcc, 0x8d, 0x46, 0xa5, 0xd7, 0x24,
+    0xfd, 0x52, 0xd7, 0x6e, 0x06, 0x52, 0x0b, 0x64, 0xf2, 0xa1, 0xda, 0x1b, 0x33, 0x14, 0x69, 0xaa};
+static const uint8_t policy_b_sha256[32] = {
+    0xca, 0x3d, 0x0a, 0x99, 0xa2, 0xb9, 0x39, 0x06, 0xf7, 0xa3, 0x34, 0x24, 0x14, 0xef, 0xcf, 0xb3,
+    0xa3, 0x85, 0xd4, 0x4c, 0xd1, 0xfd, 0x45, 0x90, 0x89, 0xd1, 0x9b, 0x50, 0x71, 0xc0, 0xb7, 0xa0};
+static const uint8_t policy_b_sha384[48] = {
+    0xb2, 0x6e, 0x7d, 0x28, 0xd1, 0x1a, 0x50, 0xbc, 0x53, 0xd8, 0x82, 0xbc, 0xf5, 0xfd, 0x3a, 0x1a,
+    0x07, 0x41, 0x48, 0xbb, 0x35, 0xd3, 0xb4, 0xe4, 0xcb, 0x1c, 0x0a, 0xd9, 0xbd, 0xe4, 0x19, 0xca,
+    0xcb, 0x47, 0xba, 0x09, 0x69, 0x96, 0x46, 0x15, 0x0f, 0x9f, 0xc0, 0x00, 0xf3, 0xf8, 0x0e, 0x12};
 
-#define EK_LOW (HELD | BP_TPMA_ADMIN_WITH_POLICY | BP_TPMA_RESTRICTED | BP_TPMA_DECRYPT)
+#define EK_LOW  (HELD | BP_TPMA_ADMIN_WITH_POLICY | BP_TPMA_RESTRICTED | BP_TPMA_DECRYPT)
 #define EK_HIGH (EK_LOW | BP_TPMA_USER_WITH_AUTH)
 
 static const struct {
@@ -517,23 +520,44 @@ static const struct {
     uint16_t type, size, name_alg, sym_bits; /* size: curve or key bits */
 } ek_templates[] = {
     {BP_TPM_EK_L1, EK_LOW, {policy_a_sha256, 32}, BP_TPM_ALG_RSA, 2048, BP_TPM_ALG_SHA256, 128},
-    {BP_TPM_EK_L2, EK_LOW, {policy_a_sha256, 32}, BP_TPM_ALG_ECC, BP_TPM_ECC_P256, BP_TPM_ALG_SHA256, 128},
+    {BP_TPM_EK_L2,
+     EK_LOW,
+     {policy_a_sha256, 32},
+     BP_TPM_ALG_ECC,
+     BP_TPM_ECC_P256,
+     BP_TPM_ALG_SHA256,
+     128},
     {BP_TPM_EK_H1, EK_HIGH, {policy_b_sha256, 32}, BP_TPM_ALG_RSA, 2048, BP_TPM_ALG_SHA256, 128},
-    {BP_TPM_EK_H2, EK_HIGH, {policy_b_sha256, 32}, BP_TPM_ALG_ECC, BP_TPM_ECC_P256, BP_TPM_ALG_SHA256, 128},
-    {BP_TPM_EK_H3, EK_HIGH, {policy_b_sha384, 48}, BP_TPM_ALG_ECC, BP_TPM_ECC_P384, BP_TPM_ALG_SHA384, 256},
+    {BP_TPM_EK_H2,
+     EK_HIGH,
+     {policy_b_sha256, 32},
+     BP_TPM_ALG_ECC,
+     BP_TPM_ECC_P256,
+     BP_TPM_ALG_SHA256,
+     128},
+    {BP_TPM_EK_H3,
+     EK_HIGH,
+     {policy_b_sha384, 48},
+     BP_TPM_ALG_ECC,
+     BP_TPM_ECC_P384,
+     BP_TPM_ALG_SHA384,
+     256},
     {BP_TPM_EK_H6, EK_HIGH, {policy_b_sha384, 48}, BP_TPM_ALG_RSA, 3072, BP_TPM_ALG_SHA384, 256},
 };
 
 enum bp_tpm_ek_template bp_tpm_ek_template_of(const struct bp_tpm_public *pub)
 {
     const uint16_t size = pub->type == BP_TPM_ALG_ECC ? pub->curve : pub->rsa_bits;
-    if (pub->scheme != BP_TPM_ALG_NULL || pub->sym_alg != BP_TPM_ALG_AES || pub->sym_mode != BP_TPM_ALG_CFB) {
+    if (pub->scheme != BP_TPM_ALG_NULL || pub->sym_alg != BP_TPM_ALG_AES ||
+        pub->sym_mode != BP_TPM_ALG_CFB) {
         return BP_TPM_EK_NONE;
     }
     for (size_t i = 0; i < sizeof ek_templates / sizeof ek_templates[0]; i++) {
         if (pub->type == ek_templates[i].type && size == ek_templates[i].size &&
-            pub->name_alg == ek_templates[i].name_alg && pub->attributes == ek_templates[i].attributes &&
-            pub->sym_bits == ek_templates[i].sym_bits && bp_span_equal(pub->policy, ek_templates[i].policy)) {
+            pub->name_alg == ek_templates[i].name_alg &&
+            pub->attributes == ek_templates[i].attributes &&
+            pub->sym_bits == ek_templates[i].sym_bits &&
+            bp_span_equal(pub->policy, ek_templates[i].policy)) {
             return ek_templates[i].which;
         }
     }

@@ -35,8 +35,8 @@ uint32_t bp_bootlog_at(const struct bp_bootlog *bl)
 }
 
 /* Whether the bank's digest is that of one of the parts; ret_which tells which. */
-static bp_result find_cover(struct bp_crypto *c, enum bp_hash_alg alg, bp_span digest, const struct bp_tcg_cover *covers,
-                            size_t count, size_t *ret_which)
+static bp_result find_cover(struct bp_crypto *c, enum bp_hash_alg alg, bp_span digest,
+                            const struct bp_tcg_cover *covers, size_t count, size_t *ret_which)
 {
     static const uint8_t zero[1];
     for (size_t i = 0; i < count; i++) {
@@ -62,7 +62,8 @@ static bool is_separator(bp_span data, enum bp_boot_view *ret)
     return true;
 }
 
-/* What covered data is, by its shape alone: the shapes exclude each other, and the type is not believed. */
+/* What covered data is, by its shape alone: the shapes exclude each other, and the type is not
+ * believed. */
 static void view(bp_span data, struct bp_boot_claim *claim)
 {
     struct bp_tcg_variable v;
@@ -88,7 +89,8 @@ static void view(bp_span data, struct bp_boot_claim *claim)
 static bp_result judge(struct bp_crypto *c, const struct bp_bootlog *bl, struct bp_boot_event *ev)
 {
     ev->extended = true;
-    ev->claim = (struct bp_boot_claim){.pcr = ev->raw.pcr, .digest = bp_tcg_digest_of(&ev->raw, bl->tpm_alg)};
+    ev->claim = (struct bp_boot_claim){.pcr = ev->raw.pcr,
+                                       .digest = bp_tcg_digest_of(&ev->raw, bl->tpm_alg)};
     struct bp_tcg_cover covers[BP_TCG_COVER_MAX];
     const size_t count = bp_tcg_covers(&ev->raw, covers);
     size_t which = 0;
@@ -108,10 +110,10 @@ static bp_result judge(struct bp_crypto *c, const struct bp_bootlog *bl, struct 
     return BP_OK;
 }
 
-/* claims := H(claims || pcr || view || sizes || digest || guid || name || value): sizes first, so that no two lists of
- * spans make the same bytes. */
-static bp_result next_claims(struct bp_crypto *c, const struct bp_bootlog *bl, const struct bp_boot_claim *claim,
-                             uint8_t ret[BP_SHA256_SIZE])
+/* claims := H(claims || pcr || view || sizes || digest || guid || name || value): sizes first, so
+ * that no two lists of spans make the same bytes. */
+static bp_result next_claims(struct bp_crypto *c, const struct bp_bootlog *bl,
+                             const struct bp_boot_claim *claim, uint8_t ret[BP_SHA256_SIZE])
 {
     uint8_t head[18];
     bp_wr wr = bp_wr_over(head, sizeof head);
@@ -121,12 +123,17 @@ static bp_result next_claims(struct bp_crypto *c, const struct bp_bootlog *bl, c
     bp_wr_be32(&wr, (uint32_t)claim->guid.n);
     bp_wr_be32(&wr, (uint32_t)claim->name.n);
     bp_wr_be32(&wr, (uint32_t)claim->value.n);
-    const bp_span parts[] = {BP_SPAN_OF(bl->claims), bp_wr_span(&wr), claim->digest,
-                             claim->guid,            claim->name,     claim->value};
+    const bp_span parts[] = {BP_SPAN_OF(bl->claims),
+                             bp_wr_span(&wr),
+                             claim->digest,
+                             claim->guid,
+                             claim->name,
+                             claim->value};
     return bp_hash_parts(c, BP_HASH_SHA256, parts, sizeof parts / sizeof parts[0], ret);
 }
 
-static bp_result take_extended(struct bp_crypto *c, struct bp_bootlog *bl, const struct bp_boot_event *ev)
+static bp_result take_extended(struct bp_crypto *c, struct bp_bootlog *bl,
+                               const struct bp_boot_event *ev)
 {
     uint8_t claims[BP_SHA256_SIZE];
     BP_TRY(next_claims(c, bl, &ev->claim, claims));
@@ -142,7 +149,8 @@ static bp_result take_extended(struct bp_crypto *c, struct bp_bootlog *bl, const
     return BP_OK;
 }
 
-/* StartupLocality says what PCR 0 held before the first extend; afterwards it would rewrite history. */
+/* StartupLocality says what PCR 0 held before the first extend; afterwards it would rewrite
+ * history. */
 static bp_result take_locality(struct bp_bootlog *bl, const struct bp_tcg_event *raw)
 {
     uint8_t locality = 0;
@@ -189,13 +197,15 @@ bp_result bp_bootlog_next(struct bp_crypto *c, struct bp_bootlog *bl, struct bp_
     return BP_OK;
 }
 
-bp_result bp_bootlog_compare(const struct bp_bootlog *bl, uint32_t mask, bp_span values, uint32_t *ret_bad)
+bp_result bp_bootlog_compare(const struct bp_bootlog *bl, uint32_t mask, bp_span values,
+                             uint32_t *ret_bad)
 {
     const size_t n = bp_hash_size(bl->alg);
     uint32_t bad = 0;
     bp_rd rd = bp_rd_over(values);
     for (uint32_t i = 0; i < BP_TPM_PCRS; i++) {
-        if ((mask & 1u << i) != 0 && !bp_span_equal(bp_rd_bytes(&rd, n), bp_pcrs_value(&bl->pcrs, i))) {
+        if ((mask & 1u << i) != 0 &&
+            !bp_span_equal(bp_rd_bytes(&rd, n), bp_pcrs_value(&bl->pcrs, i))) {
             bad |= 1u << i;
         }
     }

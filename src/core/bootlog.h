@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* core/bootlog - the boot event log as appraisal may use it: walked once, replayed, each event's data hashed against
- * the digest that is said to cover it.
+/* core/bootlog - the boot event log as appraisal may use it: walked once, replayed, each event's
+ * data hashed against the digest that is said to cover it.
  *
- * What may become a claim is exactly `struct bp_boot_claim` of each extended event: PCR, digest of the quoted bank, and
- * a view only where the digest covers the whole of the bytes that the view shows. The event type is covered by nothing,
- * so it never is one: an image is judged as "a digest in PCR 4", whatever it calls itself, and a view is chosen by the
- * shape of the covered bytes. Anything that runs later may extend a PCR with the hash of bytes of its choice, so an
- * appraisal takes firmware's claims only from before the separator of their PCR. `claims` is a running hash over all
- * claims: two logs with equal claims and equal PCRs say the same to an appraisal.
- * State is a plain value of the caller's (about 2 KiB); copying it makes a bookmark. Pure; keeps nothing. */
+ * What may become a claim is exactly `struct bp_boot_claim` of each extended event: PCR, digest of
+ * the quoted bank, and a view only where the digest covers the whole of the bytes that the view
+ * shows. The event type is covered by nothing, so it never is one: an image is judged as "a digest
+ * in PCR 4", whatever it calls itself, and a view is chosen by the shape of the covered bytes.
+ * Anything that runs later may extend a PCR with the hash of bytes of its choice, so an appraisal
+ * takes firmware's claims only from before the separator of their PCR. `claims` is a running hash
+ * over all claims: two logs with equal claims and equal PCRs say the same to an appraisal. State is
+ * a plain value of the caller's (about 2 KiB); copying it makes a bookmark. Pure; keeps nothing. */
 #ifndef BP_CORE_BOOTLOG_H
 #define BP_CORE_BOOTLOG_H
 
@@ -18,7 +19,7 @@
 enum bp_boot_cover {
     BP_BOOT_NOT_COVERED, /* the digest is of something else; data is an annotation */
     BP_BOOT_COVERED,     /* the digest is of the data, or of a part of it (bp_tcg_covers) */
-    BP_BOOT_LIE          /* by its type the digest covers the data, and it does not: "data does not match" */
+    BP_BOOT_LIE /* by its type the digest covers the data, and it does not: "data does not match" */
 };
 
 enum bp_boot_view {
@@ -40,7 +41,7 @@ struct bp_boot_claim {
 struct bp_boot_event {
     struct bp_tcg_event raw; /* for showing; see above what of it may be believed */
     enum bp_boot_cover cover;
-    bool extended;           /* false: EV_NO_ACTION, no claim */
+    bool extended; /* false: EV_NO_ACTION, no claim */
     struct bp_boot_claim claim;
 };
 
@@ -65,7 +66,8 @@ BP_MUST_CHECK bp_result bp_bootlog_open(bp_span log, enum bp_hash_alg alg, struc
  *   UNSUPPORTED  an event type that is not in the table: fails closed
  *   MALFORMED    what bp_tcglog_next says, or a StartupLocality after PCR 0 was extended
  *   CRYPTO       from the port */
-BP_MUST_CHECK bp_result bp_bootlog_next(struct bp_crypto *c, struct bp_bootlog *bl, struct bp_boot_event *ret);
+BP_MUST_CHECK bp_result bp_bootlog_next(struct bp_crypto *c, struct bp_bootlog *bl,
+                                        struct bp_boot_event *ret);
 
 /* Index of the event that bp_bootlog_next failed on, for naming it. */
 uint32_t bp_bootlog_at(const struct bp_bootlog *bl);
@@ -73,8 +75,8 @@ uint32_t bp_bootlog_at(const struct bp_bootlog *bl);
 /* Compares replayed PCRs with quoted ones: values of the PCRs in mask, ascending, concatenated.
  *   MISMATCH  ret_bad has bit n for each PCR that differs; untouched otherwise
  *   BAD_ARGUMENT  values are not as long as mask asks */
-BP_MUST_CHECK bp_result bp_bootlog_compare(const struct bp_bootlog *bl, uint32_t mask, bp_span values,
-                                           uint32_t *ret_bad);
+BP_MUST_CHECK bp_result bp_bootlog_compare(const struct bp_bootlog *bl, uint32_t mask,
+                                           bp_span values, uint32_t *ret_bad);
 
 /* What an accepted log of the same machine had, to say where a failing one leaves it. */
 struct bp_boot_ref {
@@ -86,6 +88,7 @@ struct bp_boot_ref {
 /* How an event compares with the reference that stands at its place among the extended events.
  *   MISMATCH  another PCR or digest: the first diverging event
  *   DENIED    the same digest, and the data that it covered is not there: "data does not match" */
-BP_MUST_CHECK bp_result bp_boot_ref_check(const struct bp_boot_ref *ref, const struct bp_boot_event *event);
+BP_MUST_CHECK bp_result bp_boot_ref_check(const struct bp_boot_ref *ref,
+                                          const struct bp_boot_event *event);
 
 #endif

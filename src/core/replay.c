@@ -2,7 +2,7 @@
 /* core/replay - extends, over again. */
 #include "core/replay.h"
 
-#define BP_MODULE CORE
+#define BP_MODULE      CORE
 
 #define PCR_DRTM_FIRST 17u
 #define PCR_DRTM_LAST  22u
@@ -46,9 +46,10 @@ struct bp_ima_point bp_ima_point_zero(void)
     return (struct bp_ima_point){.count = 0};
 }
 
-/* What the kernel extended the bank with, after checking that the list's digest is that of its data. */
-static bp_result template_digest(struct bp_crypto *c, enum bp_hash_alg alg, const struct bp_ima_entry *entry,
-                                 uint8_t ret[BP_HASH_MAX])
+/* What the kernel extended the bank with, after checking that the list's digest is that of its
+ * data. */
+static bp_result template_digest(struct bp_crypto *c, enum bp_hash_alg alg,
+                                 const struct bp_ima_entry *entry, uint8_t ret[BP_HASH_MAX])
 {
     if (entry->violation) {
         memset(ret, 0xff, BP_HASH_MAX);
@@ -61,8 +62,9 @@ static bp_result template_digest(struct bp_crypto *c, enum bp_hash_alg alg, cons
     if (!bp_span_equal(bp_span_of(sha1, BP_IMA_DIGEST_SIZE), entry->template_digest)) {
         return BP_FAIL(MISMATCH);
     }
-    /* Kernels from 5.8 on hash the data again for each bank; older ones extended the SHA-1 digest padded with zeros,
-     * which this refuses to match: those banks carry SHA-1's strength under another name. */
+    /* Kernels from 5.8 on hash the data again for each bank; older ones extended the SHA-1 digest
+     * padded with zeros, which this refuses to match: those banks carry SHA-1's strength under
+     * another name. */
     return bp_hash_parts(c, alg, parts, count, ret);
 }
 
@@ -83,8 +85,8 @@ bp_result bp_ima_extend(struct bp_crypto *c, enum bp_hash_alg alg, struct bp_ima
     return BP_OK;
 }
 
-bp_result bp_ima_replay(struct bp_crypto *c, enum bp_hash_alg alg, const struct bp_ima_point *from, bp_span list,
-                        bp_span quoted, struct bp_ima_match *ret)
+bp_result bp_ima_replay(struct bp_crypto *c, enum bp_hash_alg alg, const struct bp_ima_point *from,
+                        bp_span list, bp_span quoted, struct bp_ima_match *ret)
 {
     struct bp_ima_point point = *from;
     struct bp_ima ima = bp_ima_open(list, from->count);
@@ -101,6 +103,7 @@ bp_result bp_ima_replay(struct bp_crypto *c, enum bp_hash_alg alg, const struct 
         ret->bad_index = point.count;
         return r;
     }
-    *ret = (struct bp_ima_match){.point = point, .bytes = ima.at, .entries = point.count - from->count};
+    *ret = (struct bp_ima_match){
+        .point = point, .bytes = ima.at, .entries = point.count - from->count};
     return BP_OK;
 }

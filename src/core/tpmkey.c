@@ -9,8 +9,8 @@ bp_span bp_tpm_name_span(const struct bp_tpm_name *name)
     return bp_span_of(name->v, name->n);
 }
 
-static bp_result make_name(struct bp_crypto *c, uint16_t tpm_alg, const bp_span *parts, size_t count,
-                           struct bp_tpm_name *ret)
+static bp_result make_name(struct bp_crypto *c, uint16_t tpm_alg, const bp_span *parts,
+                           size_t count, struct bp_tpm_name *ret)
 {
     const size_t size = bp_tpm_hash_size(tpm_alg);
     const enum bp_hash_alg alg = bp_tpm_hash_of(tpm_alg);
@@ -28,7 +28,8 @@ bp_result bp_tpm_name(struct bp_crypto *c, const struct bp_tpm_public *pub, stru
     return make_name(c, pub->name_alg, &pub->all, 1, ret);
 }
 
-bp_result bp_tpm_qualified_name(struct bp_crypto *c, bp_span parent_qualified, bp_span name, struct bp_tpm_name *ret)
+bp_result bp_tpm_qualified_name(struct bp_crypto *c, bp_span parent_qualified, bp_span name,
+                                struct bp_tpm_name *ret)
 {
     if (name.n < 2) {
         return BP_FAIL(BAD_ARGUMENT);
@@ -37,8 +38,8 @@ bp_result bp_tpm_qualified_name(struct bp_crypto *c, bp_span parent_qualified, b
     return make_name(c, (uint16_t)((unsigned)name.p[0] << 8 | name.p[1]), parts, 2, ret);
 }
 
-bp_result bp_tpm_pcr_digest(struct bp_crypto *c, uint16_t hash, const struct bp_tpm_pcrs *pcrs, bp_span values,
-                            uint8_t ret[BP_HASH_MAX])
+bp_result bp_tpm_pcr_digest(struct bp_crypto *c, uint16_t hash, const struct bp_tpm_pcrs *pcrs,
+                            bp_span values, uint8_t ret[BP_HASH_MAX])
 {
     size_t want = 0;
     for (uint32_t i = 0; i < pcrs->count && i < BP_TPM_BANKS_MAX; i++) {
@@ -67,7 +68,8 @@ static bp_span padded(bp_span s, size_t size, uint8_t *room)
     return bp_span_of(room, size);
 }
 
-bp_result bp_tpm_pubkey(const struct bp_tpm_public *pub, struct bp_tpm_key_room *room, struct bp_pubkey *ret)
+bp_result bp_tpm_pubkey(const struct bp_tpm_public *pub, struct bp_tpm_key_room *room,
+                        struct bp_pubkey *ret)
 {
     if (pub->type == BP_TPM_ALG_RSA) {
         if (pub->modulus.n < 256) {
@@ -83,7 +85,9 @@ bp_result bp_tpm_pubkey(const struct bp_tpm_public *pub, struct bp_tpm_key_room 
         *ret = (struct bp_pubkey){BP_KEY_RSA, pub->modulus, bp_span_of(room->b + zeros, 4 - zeros)};
         return BP_OK;
     }
-    const size_t size = pub->curve == BP_TPM_ECC_P256 ? 32u : pub->curve == BP_TPM_ECC_P384 ? 48u : 0u;
+    const size_t size = pub->curve == BP_TPM_ECC_P256   ? 32u
+                        : pub->curve == BP_TPM_ECC_P384 ? 48u
+                                                        : 0u;
     if (pub->type != BP_TPM_ALG_ECC || size == 0) {
         return BP_FAIL(UNSUPPORTED);
     }
@@ -98,10 +102,12 @@ bp_result bp_tpm_pubkey(const struct bp_tpm_public *pub, struct bp_tpm_key_room 
 
 static enum bp_sig_alg sig_alg_of(const struct bp_pubkey *key, const struct bp_tpm_sig *sig)
 {
-    if (key->type == BP_KEY_P256 && sig->scheme == BP_TPM_ALG_ECDSA && sig->hash == BP_TPM_ALG_SHA256) {
+    if (key->type == BP_KEY_P256 && sig->scheme == BP_TPM_ALG_ECDSA &&
+        sig->hash == BP_TPM_ALG_SHA256) {
         return BP_SIG_ES256;
     }
-    if (key->type == BP_KEY_P384 && sig->scheme == BP_TPM_ALG_ECDSA && sig->hash == BP_TPM_ALG_SHA384) {
+    if (key->type == BP_KEY_P384 && sig->scheme == BP_TPM_ALG_ECDSA &&
+        sig->hash == BP_TPM_ALG_SHA384) {
         return BP_SIG_ES384;
     }
     if (key->type == BP_KEY_RSA && sig->hash == BP_TPM_ALG_SHA256) {
@@ -112,8 +118,8 @@ static enum bp_sig_alg sig_alg_of(const struct bp_pubkey *key, const struct bp_t
     return BP_SIG_NONE;
 }
 
-bp_result bp_tpm_verify(struct bp_crypto *c, const struct bp_pubkey *key, const struct bp_tpm_sig *sig,
-                        bp_span message)
+bp_result bp_tpm_verify(struct bp_crypto *c, const struct bp_pubkey *key,
+                        const struct bp_tpm_sig *sig, bp_span message)
 {
     const enum bp_sig_alg alg = sig_alg_of(key, sig);
     if (alg == BP_SIG_NONE) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/fuzz/fuzz_ima - IMA lists: entries tile the list, re-encode to themselves where there is a writer, and are the
- * same when the list is read entry by entry as deltas; what is refused moves nothing. */
+/* tests/fuzz/fuzz_ima - IMA lists: entries tile the list, re-encode to themselves where there is a
+ * writer, and are the same when the list is read entry by entry as deltas; what is refused moves
+ * nothing. */
 #include "codec/ima.h"
 #include "fuzz/fuzz.h"
 
@@ -31,18 +32,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         FUZZ_FILL(e);
         const bp_result r = bp_ima_next(&ima, &e);
         if (bp_failed(r)) {
-            FUZZ_HOLDS(fuzz_untouched(&e, sizeof e) && ima.at == before.at && ima.next_index == before.next_index);
+            FUZZ_HOLDS(fuzz_untouched(&e, sizeof e) && ima.at == before.at &&
+                       ima.next_index == before.next_index);
             FUZZ_HOLDS(bp_is(r, BP_E_NOT_FOUND) == (ima.at == size));
             return 0;
         }
         FUZZ_HOLDS(e.at + e.size == ima.at && e.index == before.next_index);
-        FUZZ_HOLDS(fuzz_is_inside(e.path, in) && fuzz_is_inside(e.file_digest, in) && fuzz_is_inside(e.signature, in));
+        FUZZ_HOLDS(fuzz_is_inside(e.path, in) && fuzz_is_inside(e.file_digest, in) &&
+                   fuzz_is_inside(e.signature, in));
         bp_span parts[BP_IMA_PARTS_MAX];
         FUZZ_HOLDS(bp_ima_hash_parts(&e, parts) <= BP_IMA_PARTS_MAX);
         rewrite(&e, bp_span_sub(in, e.at, e.size));
         struct bp_ima delta = bp_ima_open(bp_span_sub(in, e.at, e.size), e.index);
         struct bp_ima_entry same;
-        FUZZ_HOLDS(!bp_failed(bp_ima_next(&delta, &same)) && same.path.p == e.path.p && same.path.n == e.path.n);
+        FUZZ_HOLDS(!bp_failed(bp_ima_next(&delta, &same)) && same.path.p == e.path.p &&
+                   same.path.n == e.path.n);
         FUZZ_HOLDS(bp_is(bp_ima_next(&delta, &same), BP_E_NOT_FOUND));
     }
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/fuzz/fuzz_tcglog - boot logs: events tile the log, re-encode to themselves, and are the same when the log is
- * cut after any of them; views and covers stay inside the data; what is refused moves nothing. */
+/* tests/fuzz/fuzz_tcglog - boot logs: events tile the log, re-encode to themselves, and are the
+ * same when the log is cut after any of them; views and covers stay inside the data; what is
+ * refused moves nothing. */
 #include "codec/tcglog.h"
 #include "fuzz/fuzz.h"
 
@@ -22,9 +23,11 @@ static void views(const struct bp_tcg_event *ev)
         FUZZ_HOLDS(fuzz_is_inside(v.extra, ev->data));
         FUZZ_HOLDS(!bp_tcg_name_is(v.name, BP_SPAN_STR("PK")) || v.name.n == 4);
     }
-    FUZZ_HOLDS(bp_failed(bp_tcg_image_read(ev->data, &image)) || image.device_path.n + 32 == ev->data.n);
+    FUZZ_HOLDS(bp_failed(bp_tcg_image_read(ev->data, &image)) ||
+               image.device_path.n + 32 == ev->data.n);
     FUZZ_HOLDS(bp_failed(bp_tcg_gpt_read(ev->data, &gpt)) || gpt.table.n + 100 == ev->data.n);
-    FUZZ_HOLDS(bp_failed(bp_tcg_blob_read(ev->type, ev->data, &blob)) || fuzz_is_inside(blob.description, ev->data));
+    FUZZ_HOLDS(bp_failed(bp_tcg_blob_read(ev->type, ev->data, &blob)) ||
+               fuzz_is_inside(blob.description, ev->data));
     FUZZ_HOLDS(bp_failed(bp_tcg_handoff_read(ev->type, ev->data, &handoff)) ||
                handoff.entries.n == handoff.count * 24);
     FUZZ_HOLDS(bp_failed(bp_tcg_tag_read(ev->data, &tag)) || tag.data.n + 8 == ev->data.n);
@@ -44,7 +47,8 @@ static void views(const struct bp_tcg_event *ev)
 static void event(const struct bp_tcglog *log, const struct bp_tcg_event *ev)
 {
     FUZZ_HOLDS(ev->at + ev->size == log->at && ev->digests == log->banks);
-    FUZZ_HOLDS(ev->pcr < BP_TCG_PCRS || (ev->pcr == BP_TCG_PCR_NONE && ev->type == BP_EV_NO_ACTION));
+    FUZZ_HOLDS(ev->pcr < BP_TCG_PCRS ||
+               (ev->pcr == BP_TCG_PCR_NONE && ev->type == BP_EV_NO_ACTION));
     if (log->agile && ev->size <= sizeof out) {
         bp_wr wr = bp_wr_over(out, sizeof out);
         bp_tcglog_write_event(&wr, ev->pcr, ev->type, ev->digest, ev->digests, ev->data);
@@ -68,7 +72,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         FUZZ_FILL(ev);
         const bp_result r = bp_tcglog_next(&log, &ev);
         if (bp_failed(r)) {
-            FUZZ_HOLDS(fuzz_untouched(&ev, sizeof ev) && log.at == before.at && log.next_index == before.next_index);
+            FUZZ_HOLDS(fuzz_untouched(&ev, sizeof ev) && log.at == before.at &&
+                       log.next_index == before.next_index);
             FUZZ_HOLDS(bp_is(r, BP_E_NOT_FOUND) == (log.at == size));
             return 0;
         }
@@ -77,7 +82,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct bp_tcglog cut = before;
         struct bp_tcg_event same;
         cut.log = bp_span_sub(in, 0, log.at);
-        FUZZ_HOLDS(!bp_failed(bp_tcglog_next(&cut, &same)) && same.type == ev.type && same.data.p == ev.data.p);
+        FUZZ_HOLDS(!bp_failed(bp_tcglog_next(&cut, &same)) && same.type == ev.type &&
+                   same.data.p == ev.data.p);
         FUZZ_HOLDS(bp_is(bp_tcglog_next(&cut, &same), BP_E_NOT_FOUND));
     }
 }

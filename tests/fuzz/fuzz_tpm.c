@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/fuzz/fuzz_tpm - TPM structures: first byte chooses which, the rest is it. What is accepted re-encodes to itself
- * (an attest statement to the form with three-byte PCR maps, which is then stable); what is refused writes nothing. */
+/* tests/fuzz/fuzz_tpm - TPM structures: first byte chooses which, the rest is it. What is accepted
+ * re-encodes to itself (an attest statement to the form with three-byte PCR maps, which is then
+ * stable); what is refused writes nothing. */
 #include "codec/tpm.h"
 #include "fuzz/fuzz.h"
 
@@ -15,7 +16,8 @@ static void attest(bp_span in)
         return;
     }
     FUZZ_HOLDS(fuzz_is_inside(a.qualified_signer, in) && fuzz_is_inside(a.extra_data, in));
-    FUZZ_HOLDS(fuzz_is_inside(a.pcr_digest, in) && fuzz_is_inside(a.name, in) && fuzz_is_inside(a.qualified_name, in));
+    FUZZ_HOLDS(fuzz_is_inside(a.pcr_digest, in) && fuzz_is_inside(a.name, in) &&
+               fuzz_is_inside(a.qualified_name, in));
     FUZZ_HOLDS(bp_tpm_pcrs_equal(&a.pcrs, &a.pcrs));
     bp_wr wr = bp_wr_over(out, sizeof out);
     bp_tpm_attest_write(&wr, &a);
@@ -78,7 +80,8 @@ static void sized(bp_span in)
     FUZZ_HOLDS(wr.n == in.n && (in.n > sizeof out || bp_span_equal(bp_wr_span(&wr), in)));
     wr = bp_wr_over(out, sizeof out);
     bp_tpm_id_object_write(&wr, bp_span_sub(content, 0, 32), content);
-    FUZZ_HOLDS(bp_failed(bp_wr_finish(&wr)) || wr.n == 4 + content.n + (content.n >= 32 ? 32u : 0u));
+    FUZZ_HOLDS(bp_failed(bp_wr_finish(&wr)) ||
+               wr.n == 4 + content.n + (content.n >= 32 ? 32u : 0u));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

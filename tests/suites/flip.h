@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/suites/flip - what the two bit-flip programs share: files, hex, and the count by class of byte. */
+/* tests/suites/flip - what the two bit-flip programs share: files, hex, and the count by class of
+ * byte. */
 #ifndef BP_TESTS_SUITES_FLIP_H
 #define BP_TESTS_SUITES_FLIP_H
 
@@ -53,7 +54,8 @@ struct flip_count {
 enum flip_outcome { FLIP_REFUSED, FLIP_SAME, FLIP_WRONG };
 
 /* Counts one flip; prints the first few wrong ones. */
-static inline void flip_add(struct flip_count *n, char cls, enum flip_outcome outcome, size_t bit, const char *why)
+static inline void flip_add(struct flip_count *n, char cls, enum flip_outcome outcome, size_t bit,
+                            const char *why)
 {
     const unsigned k = cls == 'a' ? 0 : cls == 'b' ? 1 : 2;
     n->tried[k]++;
@@ -65,14 +67,17 @@ static inline void flip_add(struct flip_count *n, char cls, enum flip_outcome ou
     }
 }
 
-/* One line a class; false when something was wrong, or (whole run, class must occur) nothing was tried. */
+/* One line a class; false when something was wrong, or (whole run, class must occur) nothing was
+ * tried. */
 static inline bool flip_report(const struct flip_count *n, const char *suite, const char *name)
 {
     bool good = true;
     for (unsigned k = 0; k < 3; k++) {
         const bool ok = n->wrong[k] == 0 && n->tried[k] > 0;
-        printf("%s %s.%s.flips_%c\n# %lu flips: %lu refused, %lu without effect on the claims, %lu wrong\n",
-               ok ? "ok" : "not ok", suite, name, "abc"[k], n->tried[k], n->refused[k], n->same[k], n->wrong[k]);
+        printf("%s %s.%s.flips_%c\n# %lu flips: %lu refused, %lu without effect on the claims, %lu "
+               "wrong\n",
+               ok ? "ok" : "not ok", suite, name, "abc"[k], n -> tried[k], n -> refused[k],
+               n -> same[k], n -> wrong[k]);
         good = good && ok;
     }
     printf("counts a=%lu b=%lu c=%lu\n", n->tried[0], n->tried[1], n->tried[2]);

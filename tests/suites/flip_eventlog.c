@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/suites/flip_eventlog - one boot log: parses, replays to the reference's PCRs, and every flipped bit is found
- * or harmless.
+/* tests/suites/flip_eventlog - one boot log: parses, replays to the reference's PCRs, and every
+ * flipped bit is found or harmless.
  *
  * usage: flip_eventlog NAME LOG REFERENCE STRIDE
- * The walk is resumed from a bookmark before the event that holds the bit, and ends as soon as the state equals the
- * bookmark after it: what follows is then byte for byte what was walked before. STRIDE > 1 tries every STRIDE-th bit. */
+ * The walk is resumed from a bookmark before the event that holds the bit, and ends as soon as the
+ * state equals the bookmark after it: what follows is then byte for byte what was walked before.
+ * STRIDE > 1 tries every STRIDE-th bit. */
 #include <inttypes.h>
 
 #include "core/bootlog.h"
@@ -82,14 +83,16 @@ static bool walk(const char *name)
         }
         t.lied[t.events] = ev.cover == BP_BOOT_LIE;
         if (t.lied[t.events]) {
-            printf("# event %u %s: data is not what its digest covers, as logged by this firmware\n", ev.raw.index,
-                   bp_tcg_type_name(ev.raw.type));
+            printf(
+                "# event %u %s: data is not what its digest covers, as logged by this firmware\n",
+                ev.raw.index, bp_tcg_type_name(ev.raw.type));
         }
         if (ev.extended) {
             const uint32_t k = t.ref_at[t.events];
             const bool agrees = k < t.refs && !bp_failed(bp_boot_ref_check(&t.ref[k].row, &ev));
             if (!agrees) {
-                printf("# event %u: the reference reader sees another digest or cover\n", ev.raw.index);
+                printf("# event %u: the reference reader sees another digest or cover\n",
+                       ev.raw.index);
             }
             refs_agree = refs_agree && agrees;
             t.ref_at[t.events + 1]++;
@@ -98,15 +101,18 @@ static bool walk(const char *name)
     }
     const bool parsed = bp_is(r, BP_E_NOT_FOUND) && t.events > 0;
     if (!parsed) {
-        printf("not ok eventlogs.%s.parses: %s at line %u, event %u\n", name, bp_error_name(bp_error_of(r)),
-               r.word >> 16, t.events);
+        printf("not ok eventlogs.%s.parses: %s at line %u, event %u\n", name,
+               bp_error_name(bp_error_of(r)), r.word >> 16, t.events);
         return false;
     }
-    printf("ok eventlogs.%s.parses\n# %u events, bank 0x%04x\n", name, t.events, bp_tpm_alg_of(t.alg));
+    printf("ok eventlogs.%s.parses\n# %u events, bank 0x%04x\n", name, t.events,
+           bp_tpm_alg_of(t.alg));
     uint32_t bad = 0;
-    const bool replayed = !bp_failed(bp_bootlog_compare(&t.mark[t.events], 0xffffff, quoted(), &bad)) && refs_agree &&
-                          t.ref_at[t.events] == t.refs;
-    printf("%s eventlogs.%s.replays%s\n", replayed ? "ok" : "not ok", name, replayed ? "" : ": other PCR values");
+    const bool replayed =
+        !bp_failed(bp_bootlog_compare(&t.mark[t.events], 0xffffff, quoted(), &bad)) && refs_agree &&
+        t.ref_at[t.events] == t.refs;
+    printf("%s eventlogs.%s.replays%s\n", replayed ? "ok" : "not ok", name,
+           replayed ? "" : ": other PCR values");
     return replayed;
 }
 
@@ -128,10 +134,14 @@ static enum finding rest(struct bp_bootlog *bl)
         return REPLAY;
     }
     const struct bp_bootlog *end = &t.mark[t.events];
-    return memcmp(end->claims, bl->claims, sizeof bl->claims) == 0 && end->separators == bl->separators ? NOTHING : HOLE;
+    return memcmp(end->claims, bl->claims, sizeof bl->claims) == 0 &&
+                   end->separators == bl->separators
+               ? NOTHING
+               : HOLE;
 }
 
-/* What an appraisal finds in the log as it is now, of which event `i` may be changed; ret_named: the event to blame. */
+/* What an appraisal finds in the log as it is now, of which event `i` may be changed; ret_named:
+ * the event to blame. */
 static enum finding find(uint32_t i, uint32_t *ret_named)
 {
     struct bp_bootlog bl = t.mark[i];
@@ -142,8 +152,7 @@ static enum finding find(uint32_t i, uint32_t *ret_named)
         return STRUCTURE;
     }
     const uint32_t k = t.ref_at[i];
-    const bp_result ref =
-        ev.extended && k < t.refs ? bp_boot_ref_check(&t.ref[k].row, &ev) : BP_OK;
+    const bp_result ref = ev.extended && k < t.refs ? bp_boot_ref_check(&t.ref[k].row, &ev) : BP_OK;
     if ((ev.cover == BP_BOOT_LIE && !t.lied[i]) || bp_is(ref, BP_E_DENIED)) {
         *ret_named = ev.raw.index;
         return LIE;
@@ -182,7 +191,8 @@ static void try_bit(struct flip_count *n, uint32_t i, bool in_head, size_t bit)
         flip_add(n, cls, good ? FLIP_REFUSED : FLIP_WRONG, bit, "accepted, or another event named");
     } else if (cls == 'b') {
         const bool good = f == LIE && named == i;
-        flip_add(n, cls, good ? FLIP_REFUSED : FLIP_WRONG, bit, "not found to be data that does not match");
+        flip_add(n, cls, good ? FLIP_REFUSED : FLIP_WRONG, bit,
+                 "not found to be data that does not match");
     } else {
         flip_add(n, cls, f == NOTHING ? FLIP_SAME : FLIP_REFUSED, bit, "");
     }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/suites/flip_ima - one IMA list: parses, replays to the reference's PCR 10 in both banks, and every flipped bit
- * is found at its entry.
+/* tests/suites/flip_ima - one IMA list: parses, replays to the reference's PCR 10 in both banks,
+ * and every flipped bit is found at its entry.
  *
  * usage: flip_ima NAME LIST REFERENCE STRIDE
- * The walk is resumed from a bookmark before the entry that holds the bit. STRIDE > 1 tries every STRIDE-th bit. */
+ * The walk is resumed from a bookmark before the entry that holds the bit. STRIDE > 1 tries every
+ * STRIDE-th bit. */
 #include "core/replay.h"
 #include "core/tpmalg.h"
 #include "flip.h"
@@ -35,9 +36,9 @@ static bool load_reference(const char *base)
     t.map = flip_load(path);
     (void)snprintf(path, sizeof path, "%s.ref", base);
     t.ref = fopen(path, "re");
-    return t.ref != NULL && fscanf(t.ref, "pcr sha1 %128s\n", hex) == 1 && flip_unhex(hex, t.sha1, 20) == 20 &&
-           fscanf(t.ref, "pcr sha256 %128s\n", hex) == 1 && flip_unhex(hex, t.sha256, 32) == 32 &&
-           t.map.n == t.list.n;
+    return t.ref != NULL && fscanf(t.ref, "pcr sha1 %128s\n", hex) == 1 &&
+           flip_unhex(hex, t.sha1, 20) == 20 && fscanf(t.ref, "pcr sha256 %128s\n", hex) == 1 &&
+           flip_unhex(hex, t.sha256, 32) == 32 && t.map.n == t.list.n;
 }
 
 /* The entry is what the reference reader saw. */
@@ -80,7 +81,8 @@ static bool walk(const char *name)
     const struct bp_ima_point zero = bp_ima_point_zero();
     const bool replayed =
         !bp_failed(bp_ima_replay(NULL, BP_HASH_SHA1, &zero, list(), bp_span_of(t.sha1, 20), &m1)) &&
-        !bp_failed(bp_ima_replay(NULL, BP_HASH_SHA256, &zero, list(), bp_span_of(t.sha256, 32), &m256)) &&
+        !bp_failed(
+            bp_ima_replay(NULL, BP_HASH_SHA256, &zero, list(), bp_span_of(t.sha256, 32), &m256)) &&
         m1.entries == t.entries && m256.entries == t.entries;
     printf("%s ima.%s.replays\n", replayed ? "ok" : "not ok", name);
     return parsed && replayed;
@@ -95,7 +97,8 @@ static bool deltas(const char *name)
         const size_t at = t.mark[i].at;
         good = good &&
                !bp_failed(bp_ima_replay(NULL, BP_HASH_SHA256, &t.mark[i].point,
-                                        bp_span_of(t.list.p + at, t.list.n - at), bp_span_of(t.sha256, 32), &m)) &&
+                                        bp_span_of(t.list.p + at, t.list.n - at),
+                                        bp_span_of(t.sha256, 32), &m)) &&
                m.point.count == t.entries;
     }
     printf("%s ima.%s.deltas\n", good ? "ok" : "not ok", name);
@@ -107,8 +110,9 @@ static bool is_refused(uint32_t i, uint32_t *ret_named)
 {
     struct bp_ima_match m;
     const size_t at = t.mark[i].at;
-    const bp_result r = bp_ima_replay(NULL, BP_HASH_SHA256, &t.mark[i].point,
-                                      bp_span_of(t.list.p + at, t.list.n - at), bp_span_of(t.sha256, 32), &m);
+    const bp_result r =
+        bp_ima_replay(NULL, BP_HASH_SHA256, &t.mark[i].point,
+                      bp_span_of(t.list.p + at, t.list.n - at), bp_span_of(t.sha256, 32), &m);
     if (bp_failed(r)) {
         *ret_named = m.bad_index;
     }

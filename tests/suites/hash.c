@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/suites/hash - the digest part of port/crypto.h over libcrypto's direct calls, for the bit-flip suites only.
+/* tests/suites/hash - the digest part of port/crypto.h over libcrypto's direct calls, for the
+ * bit-flip suites only.
  *
- * They hash some ten million short strings; a fetched EVP context each would triple the time. Not for products. */
+ * They hash some ten million short strings; a fetched EVP context each would triple the time. Not
+ * for products. */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/sha.h>
 
@@ -45,7 +47,8 @@ static void sha512(bool is_384, const bp_span *parts, size_t count, uint8_t *ret
     SHA512_Final(ret, &ctx);
 }
 
-bp_result bp_hash_parts(struct bp_crypto *c, enum bp_hash_alg alg, const bp_span *parts, size_t count, uint8_t *ret)
+bp_result bp_hash_parts(struct bp_crypto *c, enum bp_hash_alg alg, const bp_span *parts,
+                        size_t count, uint8_t *ret)
 {
     (void)c;
     switch (alg) {

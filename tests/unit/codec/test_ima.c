@@ -27,8 +27,10 @@ BP_CASE(ng_reads_what_it_wrote)
     struct bp_ima_entry e;
     const bp_span in = make_entry(BP_IMA_NG, BP_SPAN_EMPTY);
     BP_NEED(!bp_failed(read_one(in, &e)));
-    BP_CHECK(e.index == 5 && e.template == BP_IMA_NG && !e.violation && e.file_alg == 0x000b && e.size == in.n);
-    BP_CHECK(bp_span_equal(e.file_digest, BP_SPAN_OF(file)) && bp_span_equal(e.path, BP_SPAN_STR("/bin/sh")));
+    BP_CHECK(e.index == 5 && e.template == BP_IMA_NG && !e.violation && e.file_alg == 0x000b &&
+             e.size == in.n);
+    BP_CHECK(bp_span_equal(e.file_digest, BP_SPAN_OF(file)) &&
+             bp_span_equal(e.path, BP_SPAN_STR("/bin/sh")));
     bp_span parts[BP_IMA_PARTS_MAX];
     BP_CHECK(bp_ima_hash_parts(&e, parts) == 1 && bp_span_equal(parts[0], e.data));
 }
@@ -48,7 +50,8 @@ BP_CASE(buf_has_a_buffer)
     const bp_span in = make_entry(BP_IMA_SIG, BP_SPAN_STR("buffer"));
     memcpy(room + 28, "ima-buf", 7);
     BP_NEED(!bp_failed(read_one(in, &e)));
-    BP_CHECK(e.template == BP_IMA_BUF && bp_span_equal(e.buffer, BP_SPAN_STR("buffer")) && e.signature.n == 0);
+    BP_CHECK(e.template == BP_IMA_BUF && bp_span_equal(e.buffer, BP_SPAN_STR("buffer")) &&
+             e.signature.n == 0);
 }
 
 static bp_span make_legacy(uint32_t path_size, bp_span path)
@@ -69,8 +72,10 @@ BP_CASE(legacy_pads_its_path)
     struct bp_ima_entry e;
     bp_span parts[BP_IMA_PARTS_MAX];
     BP_NEED(!bp_failed(read_one(make_legacy(4, BP_SPAN_STR("/etc")), &e)));
-    BP_CHECK(e.template == BP_IMA_LEGACY && e.file_digest.n == 20 && bp_span_equal(e.path, BP_SPAN_STR("/etc")));
-    BP_CHECK(bp_ima_hash_parts(&e, parts) == 3 && parts[0].n == 20 && parts[1].n + parts[2].n == 256);
+    BP_CHECK(e.template == BP_IMA_LEGACY && e.file_digest.n == 20 &&
+             bp_span_equal(e.path, BP_SPAN_STR("/etc")));
+    BP_CHECK(bp_ima_hash_parts(&e, parts) == 3 && parts[0].n == 20 &&
+             parts[1].n + parts[2].n == 256);
     BP_CHECK(bp_is(read_one(make_legacy(256, BP_SPAN_STR("/etc")), &e), BP_E_LIMIT));
     BP_CHECK(bp_is(read_one(make_legacy(0xffffffffu, BP_SPAN_STR("/etc")), &e), BP_E_LIMIT));
     BP_CHECK(bp_is(read_one(make_legacy(4, BP_SPAN_STR("/e\0c")), &e), BP_E_MALFORMED));
@@ -92,8 +97,8 @@ BP_CASE(every_truncation_is_refused)
 
 static void refusals(void)
 {
-    /* pcr 0 | digest 4 | name size 24 | "ima-sig" 28 | data size 35 | digest size 39, "sha256:" 43, zero 50, digest 51 |
-     * path size 83, path 87, zero 94 | signature size 95, signature 99 */
+    /* pcr 0 | digest 4 | name size 24 | "ima-sig" 28 | data size 35 | digest size 39, "sha256:" 43,
+     * zero 50, digest 51 | path size 83, path 87, zero 94 | signature size 95, signature 99 */
     static const struct {
         const char *name;
         size_t at;
@@ -143,6 +148,7 @@ BP_CASE(violations_say_nothing_of_a_file)
     BP_CHECK(e.violation);
 }
 
-BP_SUITE(codec_ima, BP_RUN(ng_reads_what_it_wrote) BP_RUN(sig_reads_what_it_wrote) BP_RUN(buf_has_a_buffer)
-                        BP_RUN(legacy_pads_its_path) BP_RUN(every_truncation_is_refused) BP_TABLE(refusals)
-                            BP_RUN(violations_say_nothing_of_a_file))
+BP_SUITE(codec_ima,
+         BP_RUN(ng_reads_what_it_wrote) BP_RUN(sig_reads_what_it_wrote) BP_RUN(buf_has_a_buffer)
+             BP_RUN(legacy_pads_its_path) BP_RUN(every_truncation_is_refused) BP_TABLE(refusals)
+                 BP_RUN(violations_say_nothing_of_a_file))

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/unit/codec/test_tcglog - boot logs made here: both forms, every truncation, heads and events to refuse, views. */
+/* tests/unit/codec/test_tcglog - boot logs made here: both forms, every truncation, heads and
+ * events to refuse, views. */
 #include "codec/tcglog.h"
 #include "harness.h"
 
@@ -8,15 +9,18 @@ static const uint8_t sha1_zero[20], sha256_zero[32];
 static const uint8_t sha1_some[20] = {1}, sha256_some[32] = {2};
 static const uint8_t zeros4[4];
 
-/* Head with SHA-1 and SHA-256, StartupLocality, a separator in PCR 7. Offsets: head 0, events at 69 and 158. */
+/* Head with SHA-1 and SHA-256, StartupLocality, a separator in PCR 7. Offsets: head 0, events at 69
+ * and 158. */
 enum { HEAD = 69, AT_ALGS = 32 + 28, EV = 89, DATA_AT = EV + 12 + 22 + 34 + 4 };
 
 static bp_span make_log(void)
 {
     static const struct bp_tcg_bank banks[] = {{0x0004, 20}, {0x000b, 32}};
     static const uint8_t locality[] = "StartupLocality\0\3";
-    const struct bp_tcg_digest none[] = {{0x0004, BP_SPAN_OF(sha1_zero)}, {0x000b, BP_SPAN_OF(sha256_zero)}};
-    const struct bp_tcg_digest some[] = {{0x0004, BP_SPAN_OF(sha1_some)}, {0x000b, BP_SPAN_OF(sha256_some)}};
+    const struct bp_tcg_digest none[] = {{0x0004, BP_SPAN_OF(sha1_zero)},
+                                         {0x000b, BP_SPAN_OF(sha256_zero)}};
+    const struct bp_tcg_digest some[] = {{0x0004, BP_SPAN_OF(sha1_some)},
+                                         {0x000b, BP_SPAN_OF(sha256_some)}};
     bp_wr wr = bp_wr_over(room, sizeof room);
     bp_tcglog_write_head(&wr, banks, 2);
     bp_tcglog_write_event(&wr, 0, BP_EV_NO_ACTION, none, 2, bp_span_of(locality, 17));
@@ -53,7 +57,8 @@ BP_CASE(reads_what_it_wrote)
     BP_CHECK(ev.index == 1 && ev.pcr == 7 && ev.type == BP_EV_SEPARATOR && ev.data.n == 4);
     BP_CHECK(bp_span_equal(bp_tcg_digest_of(&ev, 0x000b), BP_SPAN_OF(sha256_some)));
     BP_CHECK(bp_tcg_digest_of(&ev, 0x000c).n == 0);
-    BP_CHECK(ev.at + ev.size == in.n && bp_is(bp_tcg_startup_locality(&ev, &locality), BP_E_NOT_FOUND));
+    BP_CHECK(ev.at + ev.size == in.n &&
+             bp_is(bp_tcg_startup_locality(&ev, &locality), BP_E_NOT_FOUND));
     const size_t at = log.at;
     BP_CHECK(bp_is(bp_tcglog_next(&log, &ev), BP_E_NOT_FOUND) && log.at == at);
 }
@@ -175,11 +180,13 @@ BP_CASE(variables)
     const bp_span tail = BP_SPAN_STR("P\0K\0\1x");
     BP_NEED(!bp_failed(bp_tcg_variable_read(make_variable(2, 1, tail), &v)));
     BP_CHECK(bp_tcg_name_is(v.name, BP_SPAN_STR("PK")) && v.value.n == 1 && v.extra.n == 1);
-    BP_CHECK(!bp_tcg_name_is(v.name, BP_SPAN_STR("PX")) && !bp_tcg_name_is(v.name, BP_SPAN_STR("P")));
+    BP_CHECK(!bp_tcg_name_is(v.name, BP_SPAN_STR("PX")) &&
+             !bp_tcg_name_is(v.name, BP_SPAN_STR("P")));
     BP_CHECK(bp_span_equal(v.guid, BP_SPAN_OF(bp_tcg_guid_global)));
     BP_CHECK(bp_is(bp_tcg_variable_read(make_variable(0, 1, tail), &v), BP_E_MALFORMED));
     BP_CHECK(bp_is(bp_tcg_variable_read(make_variable(2, 3, tail), &v), BP_E_TRUNCATED));
-    BP_CHECK(bp_is(bp_tcg_variable_read(make_variable(0x8000000000000002u, 1, tail), &v), BP_E_TRUNCATED));
+    BP_CHECK(bp_is(bp_tcg_variable_read(make_variable(0x8000000000000002u, 1, tail), &v),
+                   BP_E_TRUNCATED));
     BP_CHECK(bp_is(bp_tcg_variable_read(make_variable(2, UINT64_MAX, tail), &v), BP_E_TRUNCATED));
     for (size_t n = 0; n < 32; n++) {
         BP_CHECK(bp_is(bp_tcg_variable_read(bp_span_of(room, n), &v), BP_E_TRUNCATED));
@@ -201,25 +208,34 @@ BP_CASE(views_of_other_events)
     BP_CHECK(bp_is(bp_tcg_image_read(bp_span_of(b, 35), &image), BP_E_TRUNCATED));
     BP_CHECK(bp_is(bp_tcg_image_read(bp_span_of(b, 37), &image), BP_E_MALFORMED));
     b[24] = 0;
-    BP_CHECK(!bp_failed(bp_tcg_blob_read(BP_EV_EFI_PLATFORM_FIRMWARE_BLOB, bp_span_of(b, 16), &blob)));
-    BP_CHECK(bp_is(bp_tcg_blob_read(BP_EV_EFI_PLATFORM_FIRMWARE_BLOB2, bp_span_of(b, 16), &blob), BP_E_TRUNCATED));
-    BP_CHECK(!bp_failed(bp_tcg_blob_read(BP_EV_EFI_PLATFORM_FIRMWARE_BLOB2, bp_span_of(b, 17), &blob)));
+    BP_CHECK(
+        !bp_failed(bp_tcg_blob_read(BP_EV_EFI_PLATFORM_FIRMWARE_BLOB, bp_span_of(b, 16), &blob)));
+    BP_CHECK(bp_is(bp_tcg_blob_read(BP_EV_EFI_PLATFORM_FIRMWARE_BLOB2, bp_span_of(b, 16), &blob),
+                   BP_E_TRUNCATED));
+    BP_CHECK(
+        !bp_failed(bp_tcg_blob_read(BP_EV_EFI_PLATFORM_FIRMWARE_BLOB2, bp_span_of(b, 17), &blob)));
     b[0] = 1;
-    BP_CHECK(!bp_failed(bp_tcg_handoff_read(BP_EV_EFI_HANDOFF_TABLES, bp_span_of(b, 32), &handoff)));
+    BP_CHECK(
+        !bp_failed(bp_tcg_handoff_read(BP_EV_EFI_HANDOFF_TABLES, bp_span_of(b, 32), &handoff)));
     BP_CHECK(handoff.count == 1 && handoff.entries.n == 24);
-    BP_CHECK(bp_is(bp_tcg_handoff_read(BP_EV_EFI_HANDOFF_TABLES, bp_span_of(b, 31), &handoff), BP_E_MALFORMED));
+    BP_CHECK(bp_is(bp_tcg_handoff_read(BP_EV_EFI_HANDOFF_TABLES, bp_span_of(b, 31), &handoff),
+                   BP_E_MALFORMED));
     memset(b, 0xff, 8); /* 2^64-1 tables of 24 bytes wrap to almost nothing */
-    BP_CHECK(bp_is(bp_tcg_handoff_read(BP_EV_EFI_HANDOFF_TABLES, bp_span_of(b, 32), &handoff), BP_E_MALFORMED));
-    BP_CHECK(!bp_failed(bp_tcg_separator_read(bp_span_of(b, 4), &separator)) && separator == BP_TCG_SEPARATOR_NORMAL);
+    BP_CHECK(bp_is(bp_tcg_handoff_read(BP_EV_EFI_HANDOFF_TABLES, bp_span_of(b, 32), &handoff),
+                   BP_E_MALFORMED));
+    BP_CHECK(!bp_failed(bp_tcg_separator_read(bp_span_of(b, 4), &separator)) &&
+             separator == BP_TCG_SEPARATOR_NORMAL);
     b[0] = 1;
-    BP_CHECK(!bp_failed(bp_tcg_separator_read(bp_span_of(b, 4), &separator)) && separator == BP_TCG_SEPARATOR_ERROR);
+    BP_CHECK(!bp_failed(bp_tcg_separator_read(bp_span_of(b, 4), &separator)) &&
+             separator == BP_TCG_SEPARATOR_ERROR);
     BP_CHECK(bp_is(bp_tcg_separator_read(bp_span_of(b, 5), &separator), BP_E_MALFORMED));
     memset(b, 0, sizeof b);
     b[4] = 2;
     BP_CHECK(!bp_failed(bp_tcg_tag_read(bp_span_of(b, 10), &tag)) && tag.data.n == 2);
     BP_CHECK(bp_is(bp_tcg_tag_read(bp_span_of(b, 9), &tag), BP_E_TRUNCATED));
     BP_CHECK(!bp_failed(bp_tcg_action_read(BP_SPAN_STR("Exit Boot Services Invocation"), &text)));
-    BP_CHECK(bp_failed(bp_tcg_action_read(BP_SPAN_STR("a\0"), &text)) && bp_failed(bp_tcg_action_read(BP_SPAN_EMPTY, &text)));
+    BP_CHECK(bp_failed(bp_tcg_action_read(BP_SPAN_STR("a\0"), &text)) &&
+             bp_failed(bp_tcg_action_read(BP_SPAN_EMPTY, &text)));
     memcpy(b, "EFI PART", 8);
     b[84] = 128;
     BP_CHECK(!bp_failed(bp_tcg_gpt_read(bp_span_of(b, 100), &gpt)) && gpt.entries == 0);
@@ -233,14 +249,17 @@ BP_CASE(views_of_other_events)
 BP_CASE(types_and_covers)
 {
     struct bp_tcg_cover covers[BP_TCG_COVER_MAX];
-    BP_CHECK(bp_tcg_class_of(BP_EV_SEPARATOR) == BP_TCG_EXACT && bp_tcg_class_of(BP_EV_IPL) == BP_TCG_ANNOTATION);
-    BP_CHECK(bp_tcg_class_of(BP_EV_NO_ACTION) == BP_TCG_NOT_EXTENDED && bp_tcg_class_of(0x14) == BP_TCG_UNKNOWN);
+    BP_CHECK(bp_tcg_class_of(BP_EV_SEPARATOR) == BP_TCG_EXACT &&
+             bp_tcg_class_of(BP_EV_IPL) == BP_TCG_ANNOTATION);
+    BP_CHECK(bp_tcg_class_of(BP_EV_NO_ACTION) == BP_TCG_NOT_EXTENDED &&
+             bp_tcg_class_of(0x14) == BP_TCG_UNKNOWN);
     BP_CHECK(bp_tcg_type_name(0x80000000u) == NULL && bp_tcg_type_name(BP_EV_IPL)[3] == 'I');
     struct bp_tcg_event ev = {.type = BP_EV_NO_ACTION, .data = BP_SPAN_STR("x")};
     BP_CHECK(bp_tcg_covers(&ev, covers) == 0);
     ev.type = BP_EV_EFI_VARIABLE_BOOT;
     ev.data = make_variable(2, 1, BP_SPAN_STR("P\0K\0\1"));
-    BP_CHECK(bp_tcg_covers(&ev, covers) == 2 && covers[0].part.n == 1 && !covers[0].whole && covers[1].whole);
+    BP_CHECK(bp_tcg_covers(&ev, covers) == 2 && covers[0].part.n == 1 && !covers[0].whole &&
+             covers[1].whole);
     ev.type = BP_EV_IPL;
     ev.data = BP_SPAN_STR("grub_cmd: x\0");
     const size_t n = bp_tcg_covers(&ev, covers);
@@ -255,6 +274,6 @@ BP_CASE(types_and_covers)
     }
 }
 
-BP_SUITE(codec_tcglog, BP_RUN(reads_what_it_wrote) BP_RUN(every_truncation_is_refused) BP_RUN(sha1_form)
-                           BP_TABLE(refusals) BP_RUN(localities) BP_RUN(variables) BP_RUN(views_of_other_events)
-                               BP_RUN(types_and_covers))
+BP_SUITE(codec_tcglog, BP_RUN(reads_what_it_wrote) BP_RUN(every_truncation_is_refused)
+                           BP_RUN(sha1_form) BP_TABLE(refusals) BP_RUN(localities) BP_RUN(variables)
+                               BP_RUN(views_of_other_events) BP_RUN(types_and_covers))
