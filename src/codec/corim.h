@@ -47,7 +47,7 @@ struct bp_corim {
     bp_span comid[BP_CORIM_TAGS_MAX]; /* encoded concise-mid-tag */
 };
 
-/* Reads the outer map.
+/* Reads the outer map. On failure ret is all zero.
  *   UNSUPPORTED  a tag that is not CoRIM    LIMIT  sizes above
  *   MALFORMED, TRUNCATED, NOT_CANONICAL     not such a map */
 BP_MUST_CHECK bp_result bp_corim_read(bp_span in, struct bp_corim *ret);

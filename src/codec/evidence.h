@@ -62,7 +62,7 @@ struct bp_evidence {
     uint32_t labels;
 };
 
-/* Reads a collection.
+/* Reads a collection. On failure ret is all zero: it is too large to be built aside.
  *   LIMIT         larger than BP_EVIDENCE_MAX, or more labels, keys, PCRs, features than above
  *   UNSUPPORTED   a known label with another media type; another major version of `about`
  *   MALFORMED     `about` or `quote` missing; a member that is not of its form
