@@ -9,6 +9,9 @@
 
 #define BP_MODULE ROT
 
+/* TPM_HT_TRANSIENT in the top byte; the macro of tpm2-tss shifts into the sign of an int. */
+#define TRANSIENT_FIRST 0x80000000u
+
 static const struct bp_rot_ops ops = {
     .info = tpm2_info,
     .identity = tpm2_identity,
@@ -164,7 +167,7 @@ static TSS2_RC connect_anew(struct tpm2 *t, const char **what)
     }
     /* Left by a transfer that broke, or by a process that was killed. */
     *what = "flush what was left";
-    rc = flush_range(t->esys, TPM2_TRANSIENT_FIRST);
+    rc = flush_range(t->esys, TRANSIENT_FIRST);
     if (rc == TSS2_RC_SUCCESS) {
         rc = flush_range(t->esys, TPM2_LOADED_SESSION_FIRST);
     }
@@ -230,7 +233,10 @@ static bool let_go(struct op *op, unsigned i)
         op->held[j - 1] = op->held[j];
     }
     op->held_n--;
-    return op_ok(op, only_here ? Esys_TR_Close(op->esys, &tr) : Esys_FlushContext(op->esys, tr), "flush");
+    const TSS2_RC rc = only_here ? Esys_TR_Close(op->esys, &tr) : Esys_FlushContext(op->esys, tr);
+    /* Whatever the reason, it is still there: connecting anew flushes it. */
+    op->t->broken = op->t->broken || rc != TSS2_RC_SUCCESS;
+    return op_ok(op, rc, "flush");
 }
 
 bool op_drop(struct op *op, ESYS_TR tr)

@@ -4,7 +4,7 @@
  * Configuration: the TCTI string of the one behind it. bp_fault_arm(n) breaks the n-th transmit or receive from then
  * on, once; 0 breaks none. bp_fault_calls counts transfers since bp_fault_arm. It is also what a probe on the bus
  * sees: bp_fault_watch(p, n) begins to look for n bytes in every command and response, bp_fault_seen counts those that
- * held them. */
+ * held them. bp_fault_answer(rc, times) answers the next commands in the TPM's place, with nothing but a response code. */
 #include <stddef.h>
 #include <string.h>
 
@@ -15,6 +15,7 @@ void bp_fault_arm(unsigned n);
 unsigned bp_fault_calls(void);
 void bp_fault_watch(const uint8_t *p, size_t n);
 unsigned bp_fault_seen(void);
+void bp_fault_answer(uint32_t rc, unsigned times);
 const TSS2_TCTI_INFO *Tss2_Tcti_Info(void);
 
 struct fault {
@@ -51,6 +52,29 @@ unsigned bp_fault_seen(void)
     return seen;
 }
 
+static uint32_t answer_rc;
+static unsigned answers_left;
+static int is_answer_due;
+
+void bp_fault_answer(uint32_t rc, unsigned times)
+{
+    answer_rc = rc;
+    answers_left = times;
+    is_answer_due = 0;
+}
+
+static TSS2_RC give_answer(size_t *n, uint8_t *response)
+{
+    const uint8_t bytes[10] = {0x80, 0x01, 0, 0, 0, 10, (uint8_t)(answer_rc >> 24), (uint8_t)(answer_rc >> 16),
+                               (uint8_t)(answer_rc >> 8), (uint8_t)answer_rc};
+    if (response != NULL) {
+        memcpy(response, bytes, sizeof(bytes));
+        is_answer_due = 0;
+    }
+    *n = sizeof(bytes);
+    return TSS2_RC_SUCCESS;
+}
+
 static void look(const uint8_t *p, size_t n)
 {
     seen += p != NULL && watched_n > 0 && memmem(p, n, watched, watched_n) != NULL;
@@ -70,11 +94,19 @@ static int is_broken(void)
 static TSS2_RC transmit(TSS2_TCTI_CONTEXT *c, size_t n, const uint8_t *command)
 {
     look(command, n);
+    if (answers_left > 0) {
+        answers_left--;
+        is_answer_due = 1;
+        return TSS2_RC_SUCCESS;
+    }
     return is_broken() ? TSS2_TCTI_RC_IO_ERROR : Tss2_Tcti_Transmit(of(c)->inner, n, command);
 }
 
 static TSS2_RC receive(TSS2_TCTI_CONTEXT *c, size_t *n, uint8_t *response, int32_t timeout)
 {
+    if (is_answer_due) {
+        return give_answer(n, response);
+    }
     const TSS2_RC rc = is_broken() ? TSS2_TCTI_RC_IO_ERROR : Tss2_Tcti_Receive(of(c)->inner, n, response, timeout);
     if (rc == TSS2_RC_SUCCESS) {
         look(response, *n);

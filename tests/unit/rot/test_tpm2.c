@@ -30,6 +30,7 @@ static void (*fault_arm)(unsigned);
 static unsigned (*fault_calls)(void);
 static void (*fault_watch)(const uint8_t *, size_t);
 static unsigned (*fault_seen)(void);
+static void (*fault_answer)(uint32_t, unsigned);
 
 static const uint8_t auth_a[32] = {1, 2, 3, 4, 5, 6, 7, 8, 9}, auth_b[32] = {9, 8, 7, 6, 5}, auth_bad[32] = {0xff};
 static const uint8_t extra[32] = {0xe0, 0xe1, 0xe2};
@@ -119,7 +120,7 @@ static int left_over(void)
     bp_rot_tpm2_free(rot);
     rot = NULL;
     if (Tss2_TctiLdr_Initialize(plain, &tcti) == 0 && Esys_Initialize(&e, tcti, NULL) == 0) {
-        const int a = count_range(e, TPM2_TRANSIENT_FIRST);
+        const int a = count_range(e, 0x80000000u);
         const int b = count_range(e, TPM2_LOADED_SESSION_FIRST);
         const int c = count_range(e, TPM2_ACTIVE_SESSION_FIRST);
         n = a < 0 || b < 0 || c < 0 ? -1 : a + b + c;
@@ -357,6 +358,7 @@ BP_CASE(signs_with_device_key)
     BAD(DENIED, rot->ops->sign(rot, sp(&dev), BP_SPAN_OF(auth_bad), BP_SPAN_OF(digest), sig, &tr));
 }
 
+/* Makes a credential with tpm2-tools and opens it; looked at by the probe on the bus when the faulty TCTI is in. */
 static void activate_with(uint32_t template_id, const struct bp_rot_blob *key)
 {
     uint8_t name[34] = {0x00, 0x0b}, file[1024], out[BP_ROT_SECRET_MAX];
@@ -526,6 +528,26 @@ static bp_result do_clock(void)
     return rot->ops->clock(rot, &c, &tr);
 }
 
+static struct bp_rot_blob sealed;
+static bp_result do_unseal(void)
+{
+    uint8_t b[BP_ROT_SEAL_MAX];
+    size_t n;
+    return rot->ops->unseal(rot, sp(&sealed), BP_SPAN_OF(auth_a), &n, b, &tr);
+}
+static struct bp_rot_counter counter;
+static bp_result do_counter_read(void)
+{
+    uint64_t v;
+    return rot->ops->counter_read(rot, &counter, BP_SPAN_OF(auth_a), &v, &tr);
+}
+/* Its budget is widened: writes of a test are not a day's. What a broken step may have done shows in the value. */
+static bp_result do_counter_step(void)
+{
+    struct bp_rot_counter next;
+    return rot->ops->counter_step(rot, &counter, BP_SPAN_OF(auth_a), 86400000ll * 365, &next, &tr);
+}
+
 static void break_each(const char *name, bp_result (*call)(void))
 {
     bp_case_begin();
@@ -564,7 +586,12 @@ static void broken_transfers(void)
     } rows[] = {{"identity", do_identity}, {"make_attest", do_make_attest}, {"make_device", do_make_device},
                 {"quote", do_quote},       {"certify", do_certify},         {"sign", do_sign},
                 {"seal", do_seal},         {"random", do_random},           {"info", do_info},
-                {"clock", do_clock}};
+                {"clock", do_clock},       {"unseal", do_unseal},           {"counter_read", do_counter_read},
+                {"counter_step", do_counter_step}};
+    bp_case_begin();
+    GOOD(rot->ops->seal(rot, BP_SPAN_STR("x"), BP_SPAN_OF(auth_a), 0, 0, &sealed, &tr));
+    GOOD(rot->ops->counter_make(rot, 0x018b0007, BP_SPAN_OF(auth_a), 0, &counter, &tr));
+    bp_case_end("broken_transfer_preparation");
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         break_each(rows[i].name, rows[i].call);
     }
@@ -602,6 +629,14 @@ BP_CASE(probe_sees_no_auth_value)
     BP_CHECK(fault_seen() == 0);
 }
 
+BP_CASE(probe_sees_no_activated_secret)
+{
+    fault_watch(BP_SPAN_STR("sixteen-bytes-ok").p, 16);
+    activate_with(TPL_P384, &ak);
+    activate_with(TPL_RSA, &ak);
+    BP_CHECK(fault_seen() == 0);
+}
+
 BP_CASE(probe_sees_no_sealed_data)
 {
     struct bp_rot_blob b;
@@ -616,9 +651,58 @@ BP_CASE(probe_sees_no_sealed_data)
     BP_CHECK(fault_seen() == 0);
 }
 
+/* --- what the TPM may answer instead (the first answer of a call may only cost it the saved context) --- */
+
+static void response_codes(void)
+{
+    static const struct {
+        const char *name;
+        uint32_t rc;
+        unsigned times;
+        enum bp_error want;
+    } rows[] = {{"retry_twice_is_hidden", TPM2_RC_RETRY, 2, BP_E_OK},
+                {"yielded_twice_is_hidden", TPM2_RC_YIELDED, 2, BP_E_OK},
+                {"retry_for_ever_is_busy", TPM2_RC_RETRY, 1000, BP_E_BUSY},
+                {"nv_rate_is_busy", TPM2_RC_NV_RATE, 2, BP_E_BUSY},
+                {"lockout_is_denied", TPM2_RC_LOCKOUT, 2, BP_E_DENIED},
+                {"not_started_is_root", TPM2_RC_INITIALIZE, 1000, BP_E_ROOT},
+                {"failure_mode_is_root", TPM2_RC_FAILURE, 1000, BP_E_ROOT},
+                {"no_session_left_is_no_space", TPM2_RC_SESSION_MEMORY, 2, BP_E_NO_SPACE}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        bp_case_begin();
+        fault_arm(0);
+        BP_CHECK(reopen(faulty));
+        GOOD(do_sign());
+        fault_answer(rows[i].rc, rows[i].times);
+        BP_CHECK(is(do_sign(), rows[i].want));
+        BP_CHECK(rows[i].want == BP_E_OK || tr.rc == rows[i].rc);
+        fault_answer(0, 0);
+        GOOD(do_sign());
+        BP_CHECK(left_over() == 0);
+        BP_CHECK(reopen(plain));
+        bp_case_end(rows[i].name);
+    }
+}
+
 static bool tpm(const char *verb)
 {
     return sh("%s %s %s >%s/tcti", BP_TEST_SWTPM, verb, dir, dir);
+}
+
+BP_CASE(blobs_of_another_chip_are_refused)
+{
+    struct bp_rot *other = NULL;
+    char tcti[160];
+    BP_NEED(sh("mkdir -m 700 %s/o && %s make %s/o && %s start %s/o >/dev/null", dir, BP_TEST_SWTPM, dir,
+               BP_TEST_SWTPM, dir));
+    (void)snprintf(tcti, sizeof(tcti), "swtpm:path=%s/o/s", dir);
+    if (GOOD(bp_rot_tpm2_new(tcti, &other, &tr))) {
+        BAD(MISMATCH, other->ops->key_load(other, sp(&ak), &tr));
+        BAD(MISMATCH, other->ops->key_load(other, sp(&ak_rsa), &tr));
+        BAD(MISMATCH, other->ops->key_load(other, sp(&dev), &tr));
+    }
+    bp_rot_tpm2_free(other);
+    BP_CHECK(sh("%s stop %s/o", BP_TEST_SWTPM, dir));
 }
 
 BP_CASE(absent_tpm_is_closed_and_comes_back)
@@ -726,6 +810,8 @@ static bool begin(void)
     memcpy(&fault_watch, &f, sizeof(f));
     f = dlsym(lib, "bp_fault_seen");
     memcpy(&fault_seen, &f, sizeof(f));
+    f = dlsym(lib, "bp_fault_answer");
+    memcpy(&fault_answer, &f, sizeof(f));
     return reopen(plain);
 }
 
@@ -757,8 +843,11 @@ static void all(void)
     BP_RUN(nothing_is_left_after_all_that)
     BP_RUN(probe_sees_the_bus)
     BP_RUN(probe_sees_no_auth_value)
+    BP_RUN(probe_sees_no_activated_secret)
     BP_RUN(probe_sees_no_sealed_data)
+    response_codes();
     broken_transfers();
+    BP_RUN(blobs_of_another_chip_are_refused)
     BP_RUN(absent_tpm_is_closed_and_comes_back)
     BP_RUN(power_cut_keeps_keys_and_shows_unsafe_clock)
     BP_RUN(clear_shows_as_loss)
