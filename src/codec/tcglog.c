@@ -250,11 +250,28 @@ static bool is_event_sane(const struct bp_tcg_event *ev)
     return ev->pcr < BP_TCG_PCRS || ev->pcr == BP_TCG_PCR_NONE;
 }
 
+/* Room that ACPI reserved for a log (CCEL) and nothing was written to: all ones or all zeros,
+ * longer than the head of an event. No event begins so: all zeros has no bank, all ones no such
+ * type. */
+static bool is_unused(bp_span rest)
+{
+    if (rest.n < 12 || (rest.p[0] != 0 && rest.p[0] != 0xff)) {
+        return false;
+    }
+    for (size_t i = 1; i < rest.n; i++) {
+        if (rest.p[i] != rest.p[0]) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /*     agile: pcr u32 | type u32 | count u32 | {alg u16, digest} ... | size u32 | data
  *     SHA-1: pcr u32 | type u32 | digest 20 | size u32 | data */
 bp_result bp_tcglog_next(struct bp_tcglog *log, struct bp_tcg_event *ret)
 {
-    if (log->at == log->log.n) {
+    const bp_span rest = bp_span_sub(log->log, log->at, log->log.n - log->at);
+    if (rest.n == 0 || (log->agile && is_unused(rest))) {
         return BP_FAIL(NOT_FOUND);
     }
     if (log->next_index >= BP_TCG_EVENTS_MAX) {

@@ -110,7 +110,8 @@ struct bp_tcglog {
 BP_MUST_CHECK bp_result bp_tcglog_open(bp_span log, struct bp_tcglog *ret);
 
 /* Reads the next event. The iterator does not move on failure.
- *   NOT_FOUND  the log ended where an event ended
+ *   NOT_FOUND  the log ended where an event ended, or all that follows is unused room (one value,
+ *              0 or 0xff, in the crypto-agile form)
  *   TRUNCATED  the last event is cut
  *   MALFORMED  a PCR above 23; a bank twice, missing, or not of the head; EV_NO_ACTION with a
  * digest that is not zero LIMIT      more than BP_TCG_EVENTS_MAX events */

@@ -33,6 +33,9 @@ def events(log):
     """Yields (pcr, type, {alg: offset of its digest}, offset of the data, its size, offset of the event)."""
     sizes, at, agile = head(log)
     while at < len(log):
+        rest = log[at:]
+        if agile and len(rest) >= 12 and len(set(rest)) == 1 and rest[0] in (0, 0xff):
+            return
         begin = at
         pcr, event_type = struct.unpack_from('<II', log, at)
         at += 8

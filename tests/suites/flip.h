@@ -48,10 +48,18 @@ static inline size_t flip_unhex(const char *hex, uint8_t *ret, size_t cap)
 /* Flips by class of byte ('a', 'b', 'c') and what came of them. */
 struct flip_count {
     unsigned long tried[3], refused[3], same[3], wrong[3];
+    unsigned long bytes[3]; /* of each class in the file */
     unsigned shown;
 };
 
 enum flip_outcome { FLIP_REFUSED, FLIP_SAME, FLIP_WRONG };
+
+static inline void flip_count_bytes(struct flip_count *n, const struct flip_file *map)
+{
+    for (size_t i = 0; i < map->n; i++) {
+        n->bytes[map->p[i] == 'a' ? 0 : map->p[i] == 'b' ? 1 : 2]++;
+    }
+}
 
 /* Counts one flip; prints the first few wrong ones. */
 static inline void flip_add(struct flip_count *n, char cls, enum flip_outcome outcome, size_t bit,
@@ -73,6 +81,10 @@ static inline bool flip_report(const struct flip_count *n, const char *suite, co
 {
     bool good = true;
     for (unsigned k = 0; k < 3; k++) {
+        if (n->bytes[k] == 0) {
+            printf("# %s.%s has no byte of class %c\n", suite, name, "abc"[k]);
+            continue;
+        }
         const bool ok = n->wrong[k] == 0 && n->tried[k] > 0;
         printf("%s %s.%s.flips_%c\n# %lu flips: %lu refused, %lu without effect on the claims, %lu "
                "wrong\n",

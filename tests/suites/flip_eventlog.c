@@ -215,6 +215,7 @@ int main(int argc, char **argv)
         return 1;
     }
     struct flip_count n = {0};
+    flip_count_bytes(&n, &t.map);
     uint32_t i = 0;
     for (size_t bit = 0; bit < 8 * t.log.n; bit += stride) {
         while (i + 1 < t.events && bit / 8 >= t.mark[i + 1].log.at) {

@@ -77,6 +77,19 @@ BP_CASE(every_truncation_is_refused)
     }
 }
 
+BP_CASE(unused_room_ends_a_log)
+{
+    uint32_t count = 0;
+    const size_t n = make_log().n;
+    memset(room + n, 0xff, 12);
+    BP_CHECK(bp_is(read_all(bp_span_of(room, n + 12), &count), BP_E_NOT_FOUND) && count == 2);
+    BP_CHECK(bp_is(read_all(bp_span_of(room, n + 11), &count), BP_E_TRUNCATED));
+    memset(room + n, 0, 12);
+    BP_CHECK(bp_is(read_all(bp_span_of(room, n + 12), &count), BP_E_NOT_FOUND) && count == 2);
+    room[n + 11] = 1;
+    BP_CHECK(bp_is(read_all(bp_span_of(room, n + 12), &count), BP_E_MALFORMED));
+}
+
 BP_CASE(sha1_form)
 {
     bp_wr wr = bp_wr_over(room, sizeof room);
@@ -274,6 +287,7 @@ BP_CASE(types_and_covers)
     }
 }
 
-BP_SUITE(codec_tcglog, BP_RUN(reads_what_it_wrote) BP_RUN(every_truncation_is_refused)
-                           BP_RUN(sha1_form) BP_TABLE(refusals) BP_RUN(localities) BP_RUN(variables)
-                               BP_RUN(views_of_other_events) BP_RUN(types_and_covers))
+BP_SUITE(codec_tcglog,
+         BP_RUN(reads_what_it_wrote) BP_RUN(every_truncation_is_refused)
+             BP_RUN(unused_room_ends_a_log) BP_RUN(sha1_form) BP_TABLE(refusals) BP_RUN(localities)
+                 BP_RUN(variables) BP_RUN(views_of_other_events) BP_RUN(types_and_covers))
