@@ -346,11 +346,13 @@ static bp_result enqueue(struct bp_peer *p, const struct bp_frame *f, int fd)
     if (o == NULL) {
         goto out;
     }
+    *o = (struct out){.fd = -1}; /* before the bytes, which may begin inside the struct's padding */
     r = bp_frame_write(f, o->bytes, cap, &n);
     if (bp_failed(r)) {
         goto out;
     }
-    *o = (struct out){.n = n, .fd = fd};
+    o->n = n;
+    o->fd = fd;
     fd = -1;
     if (p->last != NULL) {
         p->last->next = o;
@@ -434,6 +436,9 @@ static bp_result reserve(struct bp_peer *p, size_t n)
     if (n > LEN_SIZE + (size_t)BP_FRAME_MAX) {
         return BP_FAIL(LIMIT);
     }
+    if (n == LEN_SIZE && p->in_n == LEN_SIZE) {
+        return BP_FAIL(MALFORMED); /* an empty frame */
+    }
     if (n > p->in_cap) {
         uint8_t *in = realloc(p->in, n);
         if (in == NULL) {
@@ -451,7 +456,7 @@ static void frame_complete(struct bp_peer *p)
     struct bp_frame f;
     uint8_t *bytes = p->in;
     const size_t n = p->in_n;
-    /* The callback may send and receive; the bytes are its own until it returns. */
+    /* The callback may free the peer; the bytes are its own until it returns. */
     p->in = NULL;
     p->in_n = p->in_cap = 0;
     const bp_result r = bp_frame_parse(bp_span_of(bytes + LEN_SIZE, n - LEN_SIZE), &f);
@@ -460,7 +465,7 @@ static void frame_complete(struct bp_peer *p)
     } else {
         dispatch(p, &f);
     }
-    if (p->in == NULL && n <= READ_PIECE) {
+    if (n <= READ_PIECE) {
         p->in = bytes; /* kept for the next frame; a large one is not worth keeping */
         p->in_cap = n;
     } else {
@@ -474,19 +479,17 @@ static void take_bytes(struct bp_peer *p, const uint8_t *bytes, size_t n)
     size_t at = 0;
     while (at < n && !p->is_gone) {
         const size_t want = wanted(p);
-        const bp_result r = reserve(p, want);
-        if (bp_failed(r)) {
-            fail(p, r);
-            return;
-        }
         const size_t take = want - p->in_n < n - at ? want - p->in_n : n - at;
         memcpy(p->in + p->in_n, bytes + at, take);
         p->in_n += take;
         at += take;
         if (p->in_n > LEN_SIZE && p->in_n == wanted(p)) {
             frame_complete(p);
-        } else if (p->in_n == LEN_SIZE && wanted(p) == LEN_SIZE) {
-            fail(p, BP_FAIL(MALFORMED)); /* an empty frame */
+        }
+        /* Room for what the length announces, or for the next length. */
+        const bp_result r = reserve(p, p->in_n == LEN_SIZE ? wanted(p) : LEN_SIZE);
+        if (bp_failed(r)) {
+            fail(p, r);
         }
     }
 }
@@ -537,9 +540,12 @@ bp_result bp_peer_new(struct bp_loop *loop, int fd, const struct bp_peer_ops *op
     p->ops = *ops;
     p->self = self;
     p->next_id = 1;
+    bp_result r = reserve(p, LEN_SIZE);
     p->reading = event_new(bp_loop_base(loop), fd, EV_READ | EV_PERSIST, on_readable, p);
     p->writing = event_new(bp_loop_base(loop), fd, EV_WRITE, on_writable, p);
-    bp_result r = bp_timer_new(loop, on_closing, p, &p->closing);
+    if (!bp_failed(r)) {
+        r = bp_timer_new(loop, on_closing, p, &p->closing);
+    }
     if (!bp_failed(r) && (p->reading == NULL || p->writing == NULL || event_add(p->reading, NULL) != 0)) {
         r = BP_FAIL(NO_MEMORY);
     }
