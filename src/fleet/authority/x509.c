@@ -1,0 +1,661 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fleet/authority/x509 - certificates and revocation lists by template.
+ *
+ * Extensions whose value is fixed by the profile are written and checked from one table, so that the maker and the
+ * checker cannot drift apart; tests hold both against other implementations. */
+#include "fleet/authority/x509.h"
+
+#include "codec/x509.h"
+#include "fleet/authority/derback.h"
+
+#define BP_MODULE AUTHORITY
+
+#define SIG_DER_MAX 160u
+#define OID(name, ...) static const uint8_t name[] = {__VA_ARGS__}
+
+OID(oid_cn, 0x55, 0x04, 0x03);
+OID(oid_o, 0x55, 0x04, 0x0a);
+OID(oid_ski, 0x55, 0x1d, 0x0e);
+OID(oid_ku, 0x55, 0x1d, 0x0f);
+OID(oid_san, 0x55, 0x1d, 0x11);
+OID(oid_bc, 0x55, 0x1d, 0x13);
+OID(oid_crl_number, 0x55, 0x1d, 0x14);
+OID(oid_reason, 0x55, 0x1d, 0x15);
+OID(oid_nc, 0x55, 0x1d, 0x1e);
+OID(oid_cdp, 0x55, 0x1d, 0x1f);
+OID(oid_policies, 0x55, 0x1d, 0x20);
+OID(oid_aki, 0x55, 0x1d, 0x23);
+OID(oid_eku, 0x55, 0x1d, 0x25);
+OID(oid_signed_data, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02);
+OID(oid_data, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x01);
+
+/* Whole elements. AlgorithmIdentifier of ecdsa-with-SHA256 and -SHA384 (RFC 5758 section 3.2: no parameters). */
+OID(alg_es256, 0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02);
+OID(alg_es384, 0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x03);
+OID(bc_ca1, 0x30, 0x06, 0x01, 0x01, 0xff, 0x02, 0x01, 0x01);
+OID(bc_ca0, 0x30, 0x06, 0x01, 0x01, 0xff, 0x02, 0x01, 0x00);
+OID(ku_ca, 0x03, 0x02, 0x01, 0x06);   /* keyCertSign, cRLSign */
+OID(ku_leaf, 0x03, 0x02, 0x07, 0x80); /* digitalSignature */
+OID(eku_client, 0x30, 0x0a, 0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x02);
+OID(eku_server, 0x30, 0x0a, 0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01);
+#define POLICY(n)                                                                                  \
+    0x30, 0x0f, 0x30, 0x0d, 0x06, 0x0b, 0x2b, 0x06, 0x01, 0x04, 0x01, 0x81, 0xfd, 0x59, 0x01, 0x01, n
+OID(policy_device, POLICY(1));
+OID(policy_operator, POLICY(2));
+OID(policy_brownfield, POLICY(3));
+
+static const char urn[] = "urn:bedplate:device:";
+
+enum san_kind { SAN_NONE, SAN_DNS, SAN_URN };
+
+struct profile {
+    bp_span bc, ku, eku, policy; /* values; empty: the extension is absent */
+    enum san_kind san;
+    bool is_anchor;
+    bool has_constraints;
+};
+
+#define V(array) {(array), sizeof(array)}
+#define NOTHING  {NULL, 0}
+static const struct profile profiles[BP_CERT_PROFILES] = {
+    [BP_CERT_ROOT] = {V(bc_ca1), V(ku_ca), NOTHING, NOTHING, SAN_NONE, true, false},
+    [BP_CERT_ISSUING] = {V(bc_ca0), V(ku_ca), V(eku_client), V(policy_device), SAN_NONE, false, false},
+    [BP_CERT_INFRA] = {V(bc_ca0), V(ku_ca), V(eku_server), NOTHING, SAN_NONE, false, true},
+    [BP_CERT_OPERATOR_CA] = {V(bc_ca0), V(ku_ca), V(eku_client), V(policy_operator), SAN_NONE, false, false},
+    [BP_CERT_BROWNFIELD_CA] = {V(bc_ca0), V(ku_ca), V(eku_client), V(policy_brownfield), SAN_NONE, true, false},
+    [BP_CERT_SERVER] = {NOTHING, V(ku_leaf), V(eku_server), NOTHING, SAN_DNS, false, false},
+    [BP_CERT_DEVICE] = {NOTHING, V(ku_leaf), V(eku_client), V(policy_device), SAN_URN, false, false},
+    [BP_CERT_OPERATOR] = {NOTHING, V(ku_leaf), V(eku_client), V(policy_operator), SAN_NONE, false, false},
+    [BP_CERT_BROWNFIELD] = {NOTHING, V(ku_leaf), V(eku_client), V(policy_brownfield), SAN_URN, false, false},
+};
+
+/* --- pieces --- */
+
+static bool is_one_of(uint8_t ch, const char *others, bool upper)
+{
+    return (ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9') || (upper && ch >= 'A' && ch <= 'Z') ||
+           (ch != 0 && strchr(others, ch) != NULL);
+}
+
+static bool is_name(bp_span s, bool upper)
+{
+    if (s.n == 0 || s.n > BP_CERT_TEXT_MAX || s.p[0] == '.' || s.p[0] == '-') {
+        return false;
+    }
+    for (size_t i = 0; i < s.n; i++) {
+        if (!is_one_of(s.p[i], ".-", upper)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Well-formed UTF-8 without control characters (RFC 3629 section 4). */
+static bool is_text(bp_span s)
+{
+    size_t i = 0;
+    while (i < s.n) {
+        const uint8_t first = s.p[i];
+        const size_t more = first < 0x80 ? 0 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : 3;
+        if (first < 0x20 || first == 0x7f || (first >= 0x80 && first < 0xc2) || first > 0xf4 || s.n - i <= more) {
+            return false;
+        }
+        uint32_t v = more == 0 ? first : first & (0x3fu >> more);
+        for (size_t k = 1; k <= more; k++) {
+            if ((s.p[i + k] & 0xc0u) != 0x80) {
+                return false;
+            }
+            v = v << 6 | (s.p[i + k] & 0x3fu);
+        }
+        if ((more == 2 && v < 0x800) || (more == 3 && (v < 0x10000 || v > 0x10ffff)) || (v >= 0xd800 && v <= 0xdfff)) {
+            return false;
+        }
+        i += more + 1;
+    }
+    return true;
+}
+
+static void put_uint(struct derback *w, bp_span v)
+{
+    const size_t mark = w->n;
+    derback_bytes(w, v);
+    if ((v.p[0] & 0x80u) != 0) {
+        derback_u8(w, 0);
+    }
+    derback_wrap(w, BP_DER_INT, mark);
+}
+
+static void put_digits(struct derback *w, int64_t v, unsigned digits)
+{
+    for (; digits > 0; digits--, v /= 10) {
+        derback_u8(w, (uint8_t)('0' + v % 10));
+    }
+}
+
+/* Days since 1970-01-01 to a civil date, by eras of 400 years that begin in March. */
+static void civil(int64_t days, int64_t ret[3])
+{
+    const int64_t z = days + 719468;
+    const int64_t era = z / 146097;
+    const int64_t doe = z - era * 146097;
+    const int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+    const int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    const int64_t mp = (5 * doy + 2) / 153;
+    ret[2] = doy - (153 * mp + 2) / 5 + 1;
+    ret[1] = mp < 10 ? mp + 3 : mp - 9;
+    ret[0] = yoe + era * 400 + (ret[1] <= 2);
+}
+
+/* UTCTime through 2049, GeneralizedTime after (RFC 5280 section 4.1.2.5). */
+static void put_time(struct derback *w, int64_t ms)
+{
+    if (ms == INT64_MAX) {
+        derback_put(w, BP_DER_GENTIME, BP_SPAN_STR("99991231235959Z"));
+        return;
+    }
+    const int64_t s = ms / 1000;
+    int64_t date[3];
+    civil(s / 86400, date);
+    const bool is_short = date[0] < 2050;
+    const size_t mark = w->n;
+    derback_u8(w, 'Z');
+    put_digits(w, s % 60, 2);
+    put_digits(w, s / 60 % 60, 2);
+    put_digits(w, s / 3600 % 24, 2);
+    put_digits(w, date[2], 2);
+    put_digits(w, date[1], 2);
+    put_digits(w, date[0], is_short ? 2 : 4);
+    derback_wrap(w, is_short ? BP_DER_UTCTIME : BP_DER_GENTIME, mark);
+}
+
+static void put_rdn(struct derback *w, bp_span oid, bp_span text)
+{
+    const size_t mark = w->n;
+    derback_put(w, BP_DER_UTF8, text);
+    derback_put(w, BP_DER_OID, oid);
+    derback_wrap(w, BP_DER_SEQ, mark);
+    derback_wrap(w, BP_DER_SET, mark);
+}
+
+static void put_name(struct derback *w, const struct bp_cert_request *q)
+{
+    const size_t mark = w->n;
+    put_rdn(w, BP_SPAN_OF(oid_cn), q->common_name);
+    if (q->organisation.n > 0) {
+        put_rdn(w, BP_SPAN_OF(oid_o), q->organisation);
+    }
+    derback_wrap(w, BP_DER_SEQ, mark);
+}
+
+/* Closes an extension whose value was written since mark. */
+static void end_ext(struct derback *w, bp_span oid, bool is_critical, size_t mark)
+{
+    derback_wrap(w, BP_DER_OCTETS, mark);
+    if (is_critical) {
+        derback_put(w, BP_DER_BOOL, BP_SPAN_STR("\xff"));
+    }
+    derback_put(w, BP_DER_OID, oid);
+    derback_wrap(w, BP_DER_SEQ, mark);
+}
+
+static void put_ext(struct derback *w, bp_span oid, bool is_critical, bp_span value)
+{
+    if (value.n > 0) {
+        const size_t mark = w->n;
+        derback_bytes(w, value);
+        end_ext(w, oid, is_critical, mark);
+    }
+}
+
+static void put_san(struct derback *w, const struct bp_cert_request *q, enum san_kind kind)
+{
+    const size_t mark = w->n;
+    if (kind == SAN_NONE) {
+        return;
+    }
+    if (kind == SAN_URN) {
+        derback_bytes(w, q->common_name);
+        derback_bytes(w, bp_span_of(urn, sizeof urn - 1));
+        derback_wrap(w, BP_DER_CTXP(6), mark);
+    }
+    for (size_t i = q->dns_count; kind == SAN_DNS && i > 0; i--) {
+        derback_put(w, BP_DER_CTXP(2), q->dns[i - 1]);
+    }
+    derback_wrap(w, BP_DER_SEQ, mark);
+    end_ext(w, BP_SPAN_OF(oid_san), false, mark);
+}
+
+/* Permitted: the server's own names. Excluded: every address, which a list of names alone would leave open. */
+static void put_constraints(struct derback *w, const struct bp_cert_request *q)
+{
+    static const uint8_t any_address[32];
+    const size_t mark = w->n;
+    const size_t sizes[] = {32, 8};
+    for (size_t i = 0; i < 2; i++) {
+        const size_t one = w->n;
+        derback_put(w, BP_DER_CTXP(7), bp_span_of(any_address, sizes[i]));
+        derback_wrap(w, BP_DER_SEQ, one);
+    }
+    derback_wrap(w, BP_DER_CTX(1), mark);
+    const size_t permitted = w->n;
+    for (size_t i = q->dns_count; i > 0; i--) {
+        const size_t one = w->n;
+        derback_put(w, BP_DER_CTXP(2), q->dns[i - 1]);
+        derback_wrap(w, BP_DER_SEQ, one);
+    }
+    derback_wrap(w, BP_DER_CTX(0), permitted);
+    derback_wrap(w, BP_DER_SEQ, mark);
+    end_ext(w, BP_SPAN_OF(oid_nc), true, mark);
+}
+
+static void put_cdp(struct derback *w, bp_span url)
+{
+    if (url.n > 0) {
+        const size_t mark = w->n;
+        derback_put(w, BP_DER_CTXP(6), url);
+        derback_wrap(w, BP_DER_CTX(0), mark); /* fullName */
+        derback_wrap(w, BP_DER_CTX(0), mark); /* distributionPoint */
+        derback_wrap(w, BP_DER_SEQ, mark);
+        derback_wrap(w, BP_DER_SEQ, mark);
+        end_ext(w, BP_SPAN_OF(oid_cdp), false, mark);
+    }
+}
+
+static void put_key_id(struct derback *w, bp_span oid, uint8_t tag, const uint8_t id[BP_KEY_ID_SIZE])
+{
+    const size_t mark = w->n;
+    derback_put(w, tag, bp_span_of(id, BP_KEY_ID_SIZE));
+    if (tag != BP_DER_OCTETS) {
+        derback_wrap(w, BP_DER_SEQ, mark);
+    }
+    end_ext(w, oid, false, mark);
+}
+
+static bp_span alg_of(enum bp_sig_alg alg)
+{
+    return alg == BP_SIG_ES256   ? BP_SPAN_OF(alg_es256)
+           : alg == BP_SIG_ES384 ? BP_SPAN_OF(alg_es384)
+                                 : BP_SPAN_EMPTY;
+}
+
+/* --- signing: the signature is as long as it happens to be, so the signed part moves behind it --- */
+
+static bp_result seal(const struct bp_signer *signer, bp_span tbs, uint8_t *ret, size_t cap, size_t *ret_n)
+{
+    uint8_t raw[BP_SIG_MAX];
+    uint8_t sig[SIG_DER_MAX];
+    size_t raw_n = 0;
+    size_t sig_n = 0;
+    BP_TRY(signer->sign(signer->self, tbs, raw, sizeof raw, &raw_n));
+    BP_TRY(bp_der_ecdsa_write(bp_span_of(raw, raw_n), sig, sizeof sig, &sig_n));
+    const bp_span alg = alg_of(signer->alg);
+    const size_t content = tbs.n + alg.n + bp_der_size(1 + sig_n);
+    const size_t head = bp_der_size(content) - content;
+    *ret_n = head + content;
+    if (*ret_n > cap) {
+        return BP_FAIL(NO_SPACE);
+    }
+    memmove(ret + head, tbs.p, tbs.n);
+    bp_wr wr = bp_wr_over(ret, head);
+    bp_der_put_head(&wr, BP_DER_SEQ, content);
+    wr = bp_wr_over(ret + head + tbs.n, cap - head - tbs.n);
+    bp_wr_bytes(&wr, alg);
+    bp_der_put_head(&wr, BP_DER_BITS, 1 + sig_n);
+    bp_wr_u8(&wr, 0);
+    bp_wr_bytes(&wr, bp_span_of(sig, sig_n));
+    return bp_wr_finish(&wr);
+}
+
+/* --- certificates --- */
+
+bp_result bp_key_id(struct bp_crypto *c, bp_span spki, uint8_t ret[BP_KEY_ID_SIZE])
+{
+    uint8_t digest[BP_SHA256_SIZE];
+    bp_rd rd = bp_rd_over(spki);
+    bp_rd in = bp_der_enter(&rd, BP_DER_SEQ);
+    (void)bp_der_get(&in, BP_DER_SEQ);
+    const bp_span bits = bp_der_get_bits(&in);
+    BP_TRY(bp_rd_finish(&in));
+    BP_TRY(bp_rd_finish(&rd));
+    BP_TRY(bp_hash(c, BP_HASH_SHA256, bits, digest));
+    memcpy(ret, digest, BP_KEY_ID_SIZE);
+    return BP_OK;
+}
+
+static bool are_names_good(const struct bp_cert_request *q)
+{
+    const struct profile *p = &profiles[q->profile];
+    const bool need_dns = p->san == SAN_DNS || p->has_constraints;
+    if (need_dns ? q->dns_count == 0 || q->dns_count > BP_CERT_DNS_MAX : q->dns_count != 0) {
+        return false;
+    }
+    for (size_t i = 0; i < q->dns_count; i++) {
+        if (!is_name(q->dns[i], false)) {
+            return false;
+        }
+    }
+    return p->san == SAN_URN ? is_name(q->common_name, true)
+                             : q->common_name.n > 0 && q->common_name.n <= BP_CERT_TEXT_MAX && is_text(q->common_name);
+}
+
+static bool is_url(bp_span s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (!is_one_of(s.p[i], ":/.-_~%", true)) {
+            return false;
+        }
+    }
+    return s.n <= BP_CERT_TEXT_MAX;
+}
+
+static bp_result check_request(const struct bp_issuer *issuer, const struct bp_cert_request *q)
+{
+    struct bp_pubkey key;
+    if (q->profile >= BP_CERT_PROFILES || !are_names_good(q)) {
+        return BP_FAIL(BAD_ARGUMENT);
+    }
+    const struct profile *p = &profiles[q->profile];
+    if (q->organisation.n > BP_CERT_TEXT_MAX || !is_text(q->organisation) || !is_url(q->crl_url) ||
+        (p->is_anchor && q->crl_url.n > 0) || p->is_anchor != (issuer->name.n == 0)) {
+        return BP_FAIL(BAD_ARGUMENT);
+    }
+    if (q->not_before_ms < 0 || q->not_after_ms <= q->not_before_ms ||
+        (q->not_after_ms != INT64_MAX && q->not_after_ms >= 253402300800000)) { /* 10000-01-01 */
+        return BP_FAIL(BAD_ARGUMENT);
+    }
+    BP_TRY(bp_spki_read(q->spki, &key));
+    if ((key.type != BP_KEY_P256 && key.type != BP_KEY_P384) || alg_of(issuer->signer.alg).n == 0) {
+        return BP_FAIL(UNSUPPORTED);
+    }
+    return BP_OK;
+}
+
+static void put_extensions(struct derback *w, const struct bp_issuer *issuer, const struct bp_cert_request *q,
+                           const uint8_t own_id[BP_KEY_ID_SIZE])
+{
+    const struct profile *p = &profiles[q->profile];
+    const size_t mark = w->n;
+    put_cdp(w, q->crl_url);
+    put_ext(w, BP_SPAN_OF(oid_policies), false, p->policy);
+    if (p->has_constraints) {
+        put_constraints(w, q);
+    }
+    put_san(w, q, p->san);
+    put_ext(w, BP_SPAN_OF(oid_eku), false, p->eku);
+    put_key_id(w, BP_SPAN_OF(oid_aki), BP_DER_CTXP(0), issuer->name.n == 0 ? own_id : issuer->key_id);
+    put_key_id(w, BP_SPAN_OF(oid_ski), BP_DER_OCTETS, own_id);
+    put_ext(w, BP_SPAN_OF(oid_ku), true, p->ku);
+    put_ext(w, BP_SPAN_OF(oid_bc), true, p->bc);
+    derback_wrap(w, BP_DER_SEQ, mark);
+    derback_wrap(w, BP_DER_CTX(3), mark);
+}
+
+static void put_tbs(struct derback *w, const struct bp_issuer *issuer, const struct bp_cert_request *q,
+                    const uint8_t serial[BP_SERIAL_SIZE], const uint8_t own_id[BP_KEY_ID_SIZE])
+{
+    put_extensions(w, issuer, q, own_id);
+    derback_bytes(w, q->spki);
+    put_name(w, q);
+    const size_t validity = w->n;
+    put_time(w, q->not_after_ms);
+    put_time(w, q->not_before_ms);
+    derback_wrap(w, BP_DER_SEQ, validity);
+    if (issuer->name.n == 0) {
+        put_name(w, q);
+    } else {
+        derback_bytes(w, issuer->name);
+    }
+    derback_bytes(w, alg_of(issuer->signer.alg));
+    put_uint(w, bp_span_of(serial, BP_SERIAL_SIZE));
+    derback_bytes(w, BP_SPAN_STR("\xa0\x03\x02\x01\x02")); /* version 3 */
+    derback_wrap(w, BP_DER_SEQ, 0);
+}
+
+bp_result bp_cert_issue(struct bp_crypto *c, const struct bp_entropy *entropy, const struct bp_issuer *issuer,
+                        const struct bp_cert_request *request, uint8_t *ret, size_t cap, size_t *ret_n)
+{
+    BP_TRY(check_request(issuer, request));
+    uint8_t own_id[BP_KEY_ID_SIZE];
+    uint8_t serial[BP_SERIAL_SIZE];
+    uint8_t room[BP_CERT_MAX];
+    uint8_t made[BP_CERT_MAX];
+    size_t n = 0;
+    BP_TRY(bp_key_id(c, request->spki, own_id));
+    BP_TRY(bp_random(entropy, serial, sizeof serial));
+    /* A set second bit keeps the number at one length and never zero; 127 random bits stay, with a sign of plus. */
+    serial[0] = (uint8_t)((serial[0] & 0x7fu) | 0x40u);
+    struct derback w = {room, sizeof room, 0};
+    put_tbs(&w, issuer, request, serial, own_id);
+    if (derback_span(&w).n == 0) {
+        return BP_FAIL(NO_SPACE);
+    }
+    BP_TRY(seal(&issuer->signer, derback_span(&w), made, sizeof made, &n));
+    if (n > cap) {
+        return BP_FAIL(NO_SPACE);
+    }
+    memcpy(ret, made, n);
+    *ret_n = n;
+    return BP_OK;
+}
+
+/* --- reading our own --- */
+
+static bool ext_is(const struct bp_x509 *cert, bp_span oid, bool is_critical, bp_span value)
+{
+    struct bp_x509_ext e;
+    const bp_result r = bp_x509_find_ext(cert, oid, &e);
+    if (value.n == 0) {
+        return bp_is(r, BP_E_NOT_FOUND);
+    }
+    return !bp_failed(r) && e.is_critical == is_critical && bp_span_equal(e.value, value);
+}
+
+static bool read_key_id(const struct bp_x509 *cert, bp_span oid, bool is_authority, bp_span *ret)
+{
+    struct bp_x509_ext e;
+    if (bp_failed(bp_x509_find_ext(cert, oid, &e)) || e.is_critical) {
+        return false;
+    }
+    bp_rd rd = bp_rd_over(e.value);
+    bp_rd in = is_authority ? bp_der_enter(&rd, BP_DER_SEQ) : rd;
+    *ret = bp_der_get(&in, is_authority ? BP_DER_CTXP(0) : BP_DER_OCTETS);
+    return !bp_failed(bp_rd_finish(&in)) && ret->n == BP_KEY_ID_SIZE &&
+           (!is_authority || !bp_failed(bp_rd_finish(&rd)));
+}
+
+bp_result bp_issuer_of(bp_span cert, const struct bp_signer *signer, struct bp_issuer *ret)
+{
+    struct bp_x509 x;
+    bp_span id;
+    BP_TRY(bp_x509_read(cert, &x));
+    if (!ext_is(&x, BP_SPAN_OF(oid_ku), true, BP_SPAN_OF(ku_ca)) ||
+        !read_key_id(&x, BP_SPAN_OF(oid_ski), false, &id)) {
+        return BP_FAIL(DENIED);
+    }
+    ret->signer = *signer;
+    ret->name = x.subject;
+    memcpy(ret->key_id, id.p, BP_KEY_ID_SIZE);
+    return BP_OK;
+}
+
+static bool is_known_ext(const struct profile *p, bp_span oid)
+{
+    const bp_span always[] = {BP_SPAN_OF(oid_ski), BP_SPAN_OF(oid_aki), BP_SPAN_OF(oid_ku),      BP_SPAN_OF(oid_bc),
+                              BP_SPAN_OF(oid_eku), BP_SPAN_OF(oid_cdp), BP_SPAN_OF(oid_policies)};
+    for (size_t i = 0; i < sizeof always / sizeof always[0]; i++) {
+        if (bp_span_equal(always[i], oid)) {
+            return !bp_span_equal(oid, BP_SPAN_OF(oid_cdp)) || !p->is_anchor;
+        }
+    }
+    return (p->san != SAN_NONE && bp_span_equal(oid, BP_SPAN_OF(oid_san))) ||
+           (p->has_constraints && bp_span_equal(oid, BP_SPAN_OF(oid_nc)));
+}
+
+static bool has_only_known(const struct bp_x509 *cert, const struct profile *p)
+{
+    bp_rd rd = bp_rd_over(cert->extensions);
+    while (bp_rd_left(&rd) > 0) {
+        struct bp_x509_ext e;
+        if (bp_failed(bp_x509_next_ext(&rd, &e)) || !is_known_ext(p, e.oid)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_san_good(const struct bp_x509 *cert, enum san_kind kind)
+{
+    struct bp_x509_ext e;
+    if (kind == SAN_NONE) {
+        return true; /* has_only_known saw that there is none */
+    }
+    if (bp_failed(bp_x509_find_ext(cert, BP_SPAN_OF(oid_san), &e)) || e.is_critical) {
+        return false;
+    }
+    bp_rd rd = bp_rd_over(e.value);
+    bp_rd in = bp_der_enter(&rd, BP_DER_SEQ);
+    size_t count = 0;
+    while (bp_rd_left(&in) > 0) {
+        const bp_span name = bp_der_get(&in, kind == SAN_DNS ? BP_DER_CTXP(2) : BP_DER_CTXP(6));
+        const size_t skip = kind == SAN_DNS ? 0 : sizeof urn - 1;
+        if (skip > 0 && !bp_span_equal(bp_span_sub(name, 0, skip), bp_span_of(urn, skip))) {
+            return false;
+        }
+        if (name.n < skip || !is_name(bp_span_sub(name, skip, name.n - skip), kind == SAN_URN)) {
+            return false;
+        }
+        count++;
+    }
+    return !bp_failed(bp_rd_finish(&in)) && !bp_failed(bp_rd_finish(&rd)) && count > 0 &&
+           count <= (kind == SAN_DNS ? BP_CERT_DNS_MAX : 1u);
+}
+
+static bool is_nc_good(const struct bp_x509 *cert, bool wanted)
+{
+    struct bp_x509_ext e;
+    return !wanted || (!bp_failed(bp_x509_find_ext(cert, BP_SPAN_OF(oid_nc), &e)) && e.is_critical);
+}
+
+static bool is_curve(enum bp_key_type type)
+{
+    return type == BP_KEY_P256 || type == BP_KEY_P384;
+}
+
+bp_result bp_x509_profile_check(bp_span cert, enum bp_cert_profile profile, int64_t now_ms)
+{
+    struct bp_x509 x;
+    bp_span id;
+    if (profile >= BP_CERT_PROFILES) {
+        return BP_FAIL(BAD_ARGUMENT);
+    }
+    BP_TRY(bp_x509_read(cert, &x));
+    const struct profile *p = &profiles[profile];
+    if (x.serial.n == 0 || x.serial.n > 20 || x.serial.p[0] == 0 || !is_curve(x.key.type) ||
+        alg_of(x.alg).n == 0 || p->is_anchor != bp_span_equal(x.issuer, x.subject)) {
+        return BP_FAIL(DENIED);
+    }
+    if (!has_only_known(&x, p) || !ext_is(&x, BP_SPAN_OF(oid_bc), true, p->bc) ||
+        !ext_is(&x, BP_SPAN_OF(oid_ku), true, p->ku) || !ext_is(&x, BP_SPAN_OF(oid_eku), false, p->eku) ||
+        !ext_is(&x, BP_SPAN_OF(oid_policies), false, p->policy)) {
+        return BP_FAIL(DENIED);
+    }
+    if (!read_key_id(&x, BP_SPAN_OF(oid_ski), false, &id) || !read_key_id(&x, BP_SPAN_OF(oid_aki), true, &id) ||
+        !is_san_good(&x, p->san) || !is_nc_good(&x, p->has_constraints) || x.not_after_s < x.not_before_s) {
+        return BP_FAIL(DENIED);
+    }
+    const int64_t now_s = now_ms / 1000;
+    return now_s < x.not_before_s || now_s > x.not_after_s ? BP_FAIL(EXPIRED) : BP_OK;
+}
+
+/* --- revocation lists --- */
+
+static void put_entry(struct derback *w, const struct bp_crl_entry *e)
+{
+    const size_t mark = w->n;
+    if (e->reason != 0) {
+        const uint8_t value[] = {0x0a, 0x01, e->reason};
+        put_ext(w, BP_SPAN_OF(oid_reason), false, BP_SPAN_OF(value));
+        derback_wrap(w, BP_DER_SEQ, mark);
+    }
+    put_time(w, e->revoked_ms);
+    put_uint(w, e->serial);
+    derback_wrap(w, BP_DER_SEQ, mark);
+}
+
+static void put_crl_extensions(struct derback *w, const struct bp_issuer *issuer, uint64_t number)
+{
+    uint8_t bytes[8];
+    size_t n = 0;
+    for (uint64_t v = number; n == 0 || v != 0; v >>= 8) {
+        bytes[7 - n++] = (uint8_t)v;
+    }
+    const size_t mark = w->n;
+    put_uint(w, bp_span_of(bytes + 8 - n, n));
+    end_ext(w, BP_SPAN_OF(oid_crl_number), false, mark);
+    put_key_id(w, BP_SPAN_OF(oid_aki), BP_DER_CTXP(0), issuer->key_id);
+    derback_wrap(w, BP_DER_SEQ, mark);
+    derback_wrap(w, BP_DER_CTX(0), mark);
+}
+
+static bool is_entry_good(const struct bp_crl_entry *e)
+{
+    return e->serial.n > 0 && e->serial.n <= 20 && e->serial.p[0] != 0 && e->revoked_ms >= 0 && e->reason <= 10 &&
+           e->reason != 7 && e->reason != 8; /* unused; removeFromCRL is for deltas */
+}
+
+bp_result bp_crl_issue(const struct bp_issuer *issuer, const struct bp_crl_entry *entries, size_t count, uint64_t number,
+                       int64_t this_ms, int64_t next_ms, uint8_t *ret, size_t cap, size_t *ret_n)
+{
+    if (alg_of(issuer->signer.alg).n == 0 || issuer->name.n == 0 || this_ms < 0 || next_ms <= this_ms) {
+        return BP_FAIL(BAD_ARGUMENT);
+    }
+    struct derback w = {ret, cap, 0};
+    put_crl_extensions(&w, issuer, number);
+    const size_t list = w.n;
+    for (size_t i = count; i > 0; i--) {
+        if (!is_entry_good(&entries[i - 1])) {
+            return BP_FAIL(BAD_ARGUMENT);
+        }
+        put_entry(&w, &entries[i - 1]);
+    }
+    if (count > 0) { /* an empty list must be absent (RFC 5280 section 5.1.2.6) */
+        derback_wrap(&w, BP_DER_SEQ, list);
+    }
+    put_time(&w, next_ms);
+    put_time(&w, this_ms);
+    derback_bytes(&w, issuer->name);
+    derback_bytes(&w, alg_of(issuer->signer.alg));
+    derback_bytes(&w, BP_SPAN_STR("\x02\x01\x01")); /* version 2 */
+    derback_wrap(&w, BP_DER_SEQ, 0);
+    *ret_n = w.n + 6 + sizeof alg_es384 + SIG_DER_MAX;
+    if (*ret_n > cap) {
+        return BP_FAIL(NO_SPACE);
+    }
+    return seal(&issuer->signer, derback_span(&w), ret, cap, ret_n);
+}
+
+bp_result bp_certs_only(const bp_span *certs, size_t count, uint8_t *ret, size_t cap, size_t *ret_n)
+{
+    struct derback w = {ret, cap, 0};
+    derback_put(&w, BP_DER_SET, BP_SPAN_EMPTY); /* signerInfos */
+    const size_t list = w.n;
+    for (size_t i = count; i > 0; i--) {
+        derback_bytes(&w, certs[i - 1]);
+    }
+    derback_wrap(&w, BP_DER_CTX(0), list);
+    const size_t content = w.n;
+    derback_put(&w, BP_DER_OID, BP_SPAN_OF(oid_data));
+    derback_wrap(&w, BP_DER_SEQ, content);
+    derback_put(&w, BP_DER_SET, BP_SPAN_EMPTY); /* digestAlgorithms */
+    derback_bytes(&w, BP_SPAN_STR("\x02\x01\x01"));
+    derback_wrap(&w, BP_DER_SEQ, 0);
+    derback_wrap(&w, BP_DER_CTX(0), 0);
+    derback_put(&w, BP_DER_OID, BP_SPAN_OF(oid_signed_data));
+    derback_wrap(&w, BP_DER_SEQ, 0);
+    *ret_n = w.n;
+    if (w.n > cap) {
+        return BP_FAIL(NO_SPACE);
+    }
+    memmove(ret, derback_span(&w).p, w.n);
+    return BP_OK;
+}
