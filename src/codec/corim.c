@@ -411,6 +411,16 @@ static void put_comid(bp_cw *w, bp_span id, bp_span vendor, bp_span model, const
     }
 }
 
+/* Apart from the writer of the whole, so that only one of the three writers is on the stack at a time. */
+__attribute__((noinline)) static bp_result comid_at(uint8_t *ret, size_t cap, bp_span id, bp_span vendor, bp_span model,
+                                                    const struct bp_corim_ref *refs, size_t count, size_t *ret_n)
+{
+    bp_cw w = bp_cw_over(ret, cap);
+    put_comid(&w, id, vendor, model, refs, count);
+    *ret_n = w.wr.n;
+    return bp_cw_finish(&w);
+}
+
 bp_result bp_corim_write(bp_span id, bp_span vendor, bp_span model, const struct bp_corim_ref *refs, size_t count,
                          uint8_t *ret, size_t cap, size_t *ret_len)
 {
@@ -421,9 +431,8 @@ bp_result bp_corim_write(bp_span id, bp_span vendor, bp_span model, const struct
     if (!is_good) {
         return BP_FAIL(BAD_ARGUMENT);
     }
-    bp_cw size = bp_cw_over(NULL, 0);
-    put_comid(&size, id, vendor, model, refs, count);
-    const size_t n = size.wr.n;
+    size_t n = 0;
+    BP_IGNORE(comid_at(NULL, 0, id, vendor, model, refs, count, &n), "it only measures; the write below tells");
     bp_cw w = bp_cw_over(ret, cap);
     bp_cw_tag(&w, TAG_CORIM);
     bp_cw_map(&w, 3);
@@ -434,9 +443,7 @@ bp_result bp_corim_write(bp_span id, bp_span vendor, bp_span model, const struct
     bp_cw_tag(&w, TAG_COMID);
     bp_cw_bstr_head(&w, n);
     if (w.wr.n <= cap && n <= cap - w.wr.n) {
-        bp_cw inner = bp_cw_over(ret + w.wr.n, n);
-        put_comid(&inner, id, vendor, model, refs, count);
-        bp_wr_fail(&w.wr, bp_cw_finish(&inner));
+        bp_wr_fail(&w.wr, comid_at(ret + w.wr.n, n, id, vendor, model, refs, count, &n));
     }
     w.wr.n += n;
     bp_cw_uint(&w, CORIM_PROFILE);

@@ -152,7 +152,7 @@ int main(int argc, char **argv)
     entropy = bp_entropy_linux();
     bp_result r = bp_crypto_openssl_new(16, &crypto);
     if (!bp_failed(r)) {
-        r = strcmp(argv[1], "--rate") == 0 ? rate(atof(argv[2])) : make_all(argv[1], atoll(argv[2]));
+        r = strcmp(argv[1], "--rate") == 0 ? rate(strtod(argv[2], NULL)) : make_all(argv[1], strtoll(argv[2], NULL, 10));
     }
     bp_crypto_openssl_free(crypto);
     if (bp_failed(r)) {

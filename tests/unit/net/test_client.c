@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -186,7 +187,7 @@ BP_CASE(connection_is_kept_and_a_name_falls_back_to_the_next_address)
     for (unsigned i = 1; i <= 3; i++) {
         struct outcome o = {0};
         BP_CHECK(!bp_failed(bp_client_send(c, &rq, answered, &o)));
-        BP_CHECK(fx_until(is_answered, &o, 3000) && o.status == 200 && atoi(o.body) == (int)i);
+        BP_CHECK(fx_until(is_answered, &o, 3000) && o.status == 200 && strtol(o.body, NULL, 10) == (long)i);
     }
     BP_CHECK(bp_server_stats_of(s)->accepted == 1 && bp_client_is_connected(c));
     bp_client_free(c);
@@ -212,6 +213,32 @@ BP_CASE(arguments_refused)
     bp_client_free(c);
 }
 
+/* The server of the next case, in a child: says through the pipe whenever its last connection has ended. */
+struct child {
+    struct bp_server *server;
+    struct bp_timer *timer;
+    bool was_open;
+    int tell;
+};
+
+static void look(void *arg)
+{
+    struct child *c = arg;
+    const bool is_open = bp_server_stats_of(c->server)->conns != 0;
+    if (c->was_open && !is_open && write(c->tell, "x", 1) != 1) {
+        _exit(1);
+    }
+    c->was_open = is_open;
+    BP_IGNORE(bp_timer_start(c->timer, 1), "the parent waits with a limit");
+}
+
+static bool has_ended(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    char byte;
+    return poll(&p, 1, 10000) == 1 && read(fd, &byte, 1) == 1;
+}
+
 /* The blocking form runs a loop of its own, so the server is a child here. Between two requests the server ends the
  * idle connection: the second is sent again on a new one. */
 BP_CASE(blocking_calls_and_a_dead_kept_connection)
@@ -222,10 +249,12 @@ BP_CASE(blocking_calls_and_a_dead_kept_connection)
     const int pid = fork();
     if (pid == 0) {
         struct bp_loop *loop = NULL;
-        struct bp_server *s = NULL;
+        struct child child = {.tell = ready[1]};
         unsigned count = 0;
         const struct bp_server_spec spec = {.self = &count, .handle = count_up, .limits = {.idle_ms = 50}};
-        if (!bp_failed(bp_loop_new(&loop)) && !bp_failed(bp_server_new(loop, lfd, &spec, &s))) {
+        if (!bp_failed(bp_loop_new(&loop)) && !bp_failed(bp_server_new(loop, lfd, &spec, &child.server)) &&
+            !bp_failed(bp_timer_new(loop, look, &child, &child.timer)) &&
+            !bp_failed(bp_timer_start(child.timer, 1))) {
             BP_IGNORE(bp_loop_run(loop), "ended by a signal");
         }
         _exit(0);
@@ -239,9 +268,9 @@ BP_CASE(blocking_calls_and_a_dead_kept_connection)
     BP_CHECK(!bp_failed(bp_client_new(NULL, &spec, &c)));
     BP_CHECK(!bp_failed(bp_client_call(c, NULL, &http)) && http == NULL && bp_client_is_connected(c));
     BP_CHECK(!bp_failed(bp_client_call(c, &get, &http)) && http->status == 200 && bp_http_body(http).p[0] == '1');
-    usleep(200000); /* longer than the server's idle time: the event under test is the passing of time */
+    BP_CHECK(has_ended(ready[0]));
     BP_CHECK(!bp_failed(bp_client_call(c, &get, &http)) && bp_http_body(http).p[0] == '2');
-    usleep(200000);
+    BP_CHECK(has_ended(ready[0]));
     BP_CHECK(bp_is(bp_client_call(c, &post, &http), BP_E_CLOSED) && http == NULL); /* not said to be repeatable */
     BP_CHECK(!bp_failed(bp_client_call(c, &post, &http)) && bp_http_body(http).p[0] == '3');
     bp_client_free(c);

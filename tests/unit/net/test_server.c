@@ -497,8 +497,8 @@ BP_CASE(slow_reader_of_an_answer_is_cut)
     BP_NEED(begin(NULL, &limits));
     const int fd = fx_dial(app.port);
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-    for (int i = 0; i < 40; i++) {
-        strcat(many, REQ("/big"));
+    for (size_t i = 0; i < 40; i++) {
+        memcpy(many + i * (sizeof REQ("/big") - 1), REQ("/big"), sizeof REQ("/big") - 1);
     }
     fx_send(fd, many);
     BP_CHECK(!fx_until(is_empty, NULL, 20));
