@@ -9,19 +9,17 @@
 
 /* The labels in the order of their encoding: shorter first, then bytewise. */
 enum label { L_IMA, L_BOOT, L_KEYS, L_PCRS, L_ABOUT, L_QUOTE, L_COUNT };
-static const struct {
-    const char *label;
-    const char *media;
-} labels[L_COUNT] = {
-    [L_IMA] = {"ima", MEDIA("ima+cbor")},       [L_BOOT] = {"boot", MEDIA("tcg-log")},
-    [L_KEYS] = {"keys", MEDIA("keys+cbor")},    [L_PCRS] = {"pcrs", MEDIA("pcrs+cbor")},
-    [L_ABOUT] = {"about", MEDIA("about+cbor")}, [L_QUOTE] = {"quote", MEDIA("quote+cbor")},
-};
+/* Lengths are known here: strlen is not among what a microcontroller must bring. */
+#define TEXT(s) {(const uint8_t *)(s), sizeof(s) - 1}
 
-static bool same(bp_span s, const char *text)
-{
-    return bp_span_equal(s, bp_span_cstr(text));
-}
+static const struct {
+    bp_span label;
+    bp_span media;
+} labels[L_COUNT] = {
+    [L_IMA] = {TEXT("ima"), TEXT(MEDIA("ima+cbor"))},       [L_BOOT] = {TEXT("boot"), TEXT(MEDIA("tcg-log"))},
+    [L_KEYS] = {TEXT("keys"), TEXT(MEDIA("keys+cbor"))},    [L_PCRS] = {TEXT("pcrs"), TEXT(MEDIA("pcrs+cbor"))},
+    [L_ABOUT] = {TEXT("about"), TEXT(MEDIA("about+cbor"))}, [L_QUOTE] = {TEXT("quote"), TEXT(MEDIA("quote+cbor"))},
+};
 
 static bp_result open_item(bp_span value, bp_rd *ret)
 {
@@ -105,7 +103,7 @@ static bp_result get_about(bp_span value, struct bp_about *ret)
         const uint64_t key = bp_cbor_get_uint(&rd);
         seen |= key < 32 ? 1u << key : 0;
         if (key == 1) {
-            if (!same(bp_cbor_get_tstr(&rd), ABOUT_TYPE)) {
+            if (!bp_span_equal(bp_cbor_get_tstr(&rd), BP_SPAN_STR(ABOUT_TYPE))) {
                 return BP_FAIL(UNSUPPORTED);
             }
         } else if (key == 2) {
@@ -255,7 +253,7 @@ static bp_result get_member(enum label which, bp_span value, struct bp_evidence 
 static enum label label_of(bp_span text)
 {
     enum label l = L_IMA;
-    while (l < L_COUNT && !same(text, labels[l].label)) {
+    while (l < L_COUNT && !bp_span_equal(text, labels[l].label)) {
         l = (enum label)(l + 1);
     }
     return l;
@@ -275,7 +273,7 @@ static bp_result get_record(bp_rd *rd, struct bp_evidence *ev, uint32_t *seen)
         ev->unknown++;
         return BP_OK;
     }
-    if (!same(media, labels[which].media)) {
+    if (!bp_span_equal(media, labels[which].media)) {
         return BP_FAIL(UNSUPPORTED);
     }
     *seen |= 1u << which;
@@ -386,17 +384,24 @@ static bool has_member(const struct bp_evidence *ev, enum label l, bool with_quo
     return true;
 }
 
-/* An item inside a byte string: measured, then written by a writer of its own into the same bytes. */
+/* One member by itself; apart, so that only one more writer is on the stack at a time. */
+__attribute__((noinline)) static bp_result inner_at(uint8_t *ret, size_t cap, const struct bp_evidence *ev,
+                                                    void (*put)(bp_cw *, const struct bp_evidence *), size_t *ret_n)
+{
+    bp_cw w = bp_cw_over(ret, cap);
+    put(&w, ev);
+    *ret_n = w.wr.n;
+    return bp_cw_finish(&w);
+}
+
+/* A byte string that holds what `put` writes: measured first. */
 static void put_inner(bp_cw *w, const struct bp_evidence *ev, void (*put)(bp_cw *, const struct bp_evidence *))
 {
-    bp_cw size = bp_cw_over(NULL, 0);
-    put(&size, ev);
-    const size_t n = size.wr.n;
+    size_t n = 0;
+    BP_IGNORE(inner_at(NULL, 0, ev, put, &n), "it only measures; the write below tells");
     bp_cw_bstr_head(w, n);
     if (w->wr.n <= w->wr.cap && n <= w->wr.cap - w->wr.n) {
-        bp_cw inner = bp_cw_over(w->wr.p + w->wr.n, n);
-        put(&inner, ev);
-        bp_wr_fail(&w->wr, bp_cw_finish(&inner));
+        bp_wr_fail(&w->wr, inner_at(w->wr.p + w->wr.n, n, ev, put, &n));
     }
     w->wr.n += n;
 }
@@ -405,9 +410,9 @@ static void put_member(bp_cw *w, enum label l, const struct bp_evidence *ev)
 {
     static void (*const put[L_COUNT])(bp_cw *, const struct bp_evidence *) = {
         [L_IMA] = put_ima, [L_KEYS] = put_keys, [L_PCRS] = put_pcrs, [L_ABOUT] = put_about_of, [L_QUOTE] = put_quote};
-    bp_cw_cstr(w, labels[l].label);
+    bp_cw_tstr(w, labels[l].label);
     bp_cw_array(w, 2);
-    bp_cw_cstr(w, labels[l].media);
+    bp_cw_tstr(w, labels[l].media);
     if (l == L_BOOT) {
         bp_cw_bstr(w, ev->boot);
     } else {

@@ -11,6 +11,7 @@
 #ifndef BP_FLEET_KEEPER_KEEPER_H
 #define BP_FLEET_KEEPER_KEEPER_H
 
+#include "fleet/policy/policy.h"
 #include "fleet/registry/turn.h"
 #include "port/clock.h"
 
@@ -55,33 +56,6 @@ struct bp_keeper_port {
     void (*wake)(void *self, uint32_t after_ms);
 };
 
-/* One claim about a device, as the policy sees it. */
-enum bp_claim_kind { BP_CLAIM_INT, BP_CLAIM_TEXT, BP_CLAIM_BYTES };
-struct bp_policy_claim {
-    bp_span name;
-    enum bp_claim_kind kind;
-    int64_t number;
-    bp_span bytes;
-};
-#define BP_POLICY_ALERT      1u
-#define BP_POLICY_QUARANTINE 2u
-#define BP_POLICY_HOLD       4u /* no renewal */
-struct bp_policy_answer {
-    bp_verdict verdict; /* BP_ALLOW only when a permit fired and no forbid */
-    uint32_t actions;   /* of the rules that fired */
-    char rules[256];    /* names, comma separated */
-    char reason[BP_REASON_MAX + 1];
-};
-/* The policy engine. `load` compiles a published document; `eval` is asked for each accepted
- * evidence. Any failure of eval counts as DENY. NULL members: nothing is ever more than "not
- * appraised". */
-struct bp_keeper_policy {
-    void *self;
-    bp_result (*load)(void *self, bp_span document);
-    bp_result (*eval)(void *self, const struct bp_policy_claim *claims, size_t count,
-                      struct bp_policy_answer *ret);
-};
-
 /* Handlers of addresses that the keeper itself does not know; the first whose listener and prefix
  * fit. */
 struct bp_keeper_route {
@@ -100,7 +74,7 @@ struct bp_keeper_config {
     bp_span root_der; /* certificates served to devices; live as long as the keeper */
     bp_span issuing_der;
     bp_span infra_der;
-    struct bp_keeper_policy policy;
+    struct bp_policy *policy; /* NULL: nothing is ever more than "not appraised" */
     const struct bp_keeper_route *routes;
     size_t route_count;
     bool enrol_binding_zero;  /* always true outside tests: see docs/protocol/evidence.md */

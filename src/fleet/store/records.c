@@ -92,7 +92,7 @@ bp_result bp_store_blob_expire(bp_store *s, enum bp_blob_kind kind, int64_t befo
 }
 
 /* -- releases and policy ----------------------------------------------------------------------- */
-bp_result bp_store_release_add(bp_store *s, const struct bp_release *r)
+bp_result bp_store_release_add(bp_store *s, const struct bp_release_row *r)
 {
     struct bp_q q = bp_q_begin(s, BP_SQL_RELEASE_ADD);
     bp_q_blob(&q, BP_SPAN_OF(r->id));
@@ -107,7 +107,7 @@ bp_result bp_store_release_add(bp_store *s, const struct bp_release *r)
     return bp_q_run(&q, false);
 }
 
-static void release_columns(struct bp_q *q, struct bp_release *ret)
+static void release_columns(struct bp_q *q, struct bp_release_row *ret)
 {
     bp_c_fixed(q, ret->id, sizeof ret->id);
     bp_c_text(q, ret->product, sizeof ret->product);
@@ -120,9 +120,9 @@ static void release_columns(struct bp_q *q, struct bp_release *ret)
     ret->corim = bp_c_blob(q);
 }
 
-bp_result bp_store_release(bp_store *s, bp_span id, struct bp_release *ret)
+bp_result bp_store_release(bp_store *s, bp_span id, struct bp_release_row *ret)
 {
-    struct bp_release v = {0};
+    struct bp_release_row v = {0};
     struct bp_q q = bp_q_begin(s, BP_SQL_RELEASE);
     bp_q_blob(&q, id);
     BP_TRY(bp_q_row(&q));
@@ -133,7 +133,7 @@ bp_result bp_store_release(bp_store *s, bp_span id, struct bp_release *ret)
 }
 
 bp_result bp_store_acceptance_set(bp_store *s, bp_span id, const char *zone,
-                                  enum bp_release_state state, const char *by, const char *reason,
+                                  enum bp_acceptance state, const char *by, const char *reason,
                                   int64_t at_ms)
 {
     struct bp_q q = bp_q_begin(s, BP_SQL_ACCEPTANCE_SET);
@@ -147,15 +147,15 @@ bp_result bp_store_acceptance_set(bp_store *s, bp_span id, const char *zone,
 }
 
 bp_result bp_store_acceptances(bp_store *s,
-                               bp_result (*each)(void *self, const struct bp_release *r,
-                                                 const char *zone, enum bp_release_state state),
+                               bp_result (*each)(void *self, const struct bp_release_row *r,
+                                                 const char *zone, enum bp_acceptance state),
                                void *self)
 {
     uint8_t id[BP_DIGEST_SIZE] = {0};
     char zone[BP_NAME_MAX + 1] = "";
     size_t id_n = 0;
     for (;;) { /* ends: each turn moves on in (id, zone) */
-        struct bp_release v = {0};
+        struct bp_release_row v = {0};
         struct bp_q q = bp_q_begin(s, BP_SQL_ACCEPTANCE_NEXT);
         bp_q_blob(&q, bp_span_of(id, id_n));
         bp_q_text(&q, zone);
@@ -166,7 +166,7 @@ bp_result bp_store_acceptances(bp_store *s,
         BP_TRY(r);
         release_columns(&q, &v);
         bp_c_text(&q, zone, sizeof zone);
-        const enum bp_release_state state = (enum bp_release_state)bp_c_int(&q);
+        const enum bp_acceptance state = (enum bp_acceptance)bp_c_int(&q);
         BP_TRY(q.r);
         memcpy(id, v.id, sizeof id);
         id_n = sizeof id;

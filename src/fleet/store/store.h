@@ -305,13 +305,13 @@ BP_MUST_CHECK bp_result bp_store_blob_expire(bp_store *s, enum bp_blob_kind kind
 /* -- releases and policy
  * ------------------------------------------------------------------------------------------------
  */
-enum bp_release_state {
-    BP_REL_IMPORTED = 0,
-    BP_REL_ACCEPTED = 1,
-    BP_REL_DEPRECATED = 2,
-    BP_REL_WITHDRAWN = 3
+enum bp_acceptance {
+    BP_ACC_IMPORTED = 0,
+    BP_ACC_ACCEPTED = 1,
+    BP_ACC_DEPRECATED = 2,
+    BP_ACC_WITHDRAWN = 3
 };
-struct bp_release {
+struct bp_release_row {
     uint8_t id[BP_DIGEST_SIZE];
     char product[BP_NAME_MAX + 1];
     char version[BP_NAME_MAX + 1];
@@ -323,19 +323,19 @@ struct bp_release {
     bp_span corim;    /* signed bytes */
 };
 /*   EXISTS */
-BP_MUST_CHECK bp_result bp_store_release_add(bp_store *s, const struct bp_release *r);
-BP_MUST_CHECK bp_result bp_store_release(bp_store *s, bp_span id, struct bp_release *ret);
+BP_MUST_CHECK bp_result bp_store_release_add(bp_store *s, const struct bp_release_row *r);
+BP_MUST_CHECK bp_result bp_store_release(bp_store *s, bp_span id, struct bp_release_row *ret);
 /* State of a release in a zone ("*": every zone). */
 BP_MUST_CHECK bp_result bp_store_acceptance_set(bp_store *s, bp_span id, const char *zone,
-                                                enum bp_release_state state, const char *by,
+                                                enum bp_acceptance state, const char *by,
                                                 const char *reason, int64_t at_ms);
 /* Calls back for every (release, zone) whose state is not IMPORTED, in order of id; stops at the
  * first failure. Bounded by the number of acceptances, which people make one by one. */
 BP_MUST_CHECK bp_result bp_store_acceptances(bp_store *s,
                                              bp_result (*each)(void *self,
-                                                               const struct bp_release *r,
+                                                               const struct bp_release_row *r,
                                                                const char *zone,
-                                                               enum bp_release_state state),
+                                                               enum bp_acceptance state),
                                              void *self);
 
 struct bp_policy_version {
