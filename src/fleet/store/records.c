@@ -132,6 +132,26 @@ bp_result bp_store_release(bp_store *s, bp_span id, struct bp_release_row *ret)
     return BP_OK;
 }
 
+bp_result bp_store_maker_add(bp_store *s, const char *product, bp_span spki, const char *by,
+                             int64_t at_ms)
+{
+    struct bp_q q = bp_q_begin(s, BP_SQL_MAKER_ADD);
+    bp_q_text(&q, product);
+    bp_q_blob(&q, spki);
+    bp_q_text(&q, by);
+    bp_q_int(&q, at_ms);
+    return bp_q_run(&q, false);
+}
+
+bp_result bp_store_maker(bp_store *s, const char *product, bp_span *ret_spki)
+{
+    struct bp_q q = bp_q_begin(s, BP_SQL_MAKER);
+    bp_q_text(&q, product);
+    BP_TRY(bp_q_row(&q));
+    *ret_spki = bp_c_blob(&q);
+    return BP_OK;
+}
+
 bp_result bp_store_acceptance_set(bp_store *s, bp_span id, const char *zone,
                                   enum bp_acceptance state, const char *by, const char *reason,
                                   int64_t at_ms)
@@ -477,6 +497,7 @@ bp_result bp_store_code_add(bp_store *s, const struct bp_code *c)
     struct bp_q q = bp_q_begin(s, BP_SQL_CODE_ADD);
     bp_q_blob(&q, BP_SPAN_OF(c->code));
     bp_q_text(&q, c->role);
+    bp_q_text(&q, c->name);
     bp_q_text(&q, c->zone);
     bp_q_text(&q, c->by);
     bp_q_int(&q, c->expires_ms);
@@ -491,6 +512,7 @@ bp_result bp_store_code_take(bp_store *s, bp_span code, int64_t now_ms, struct b
     BP_TRY(bp_q_row(&q));
     bp_c_fixed(&q, c.code, sizeof c.code);
     bp_c_text(&q, c.role, sizeof c.role);
+    bp_c_text(&q, c.name, sizeof c.name);
     bp_c_text(&q, c.zone, sizeof c.zone);
     bp_c_text(&q, c.by, sizeof c.by);
     c.expires_ms = bp_c_int(&q);

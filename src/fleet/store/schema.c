@@ -20,7 +20,8 @@ static const char devices_1[] =
     "CREATE INDEX device_waiting ON device(created_ms) WHERE state=1;"
     "CREATE INDEX device_waiting_source ON device(source) WHERE state=1;"
     "CREATE INDEX device_held ON device(zone, state_ms) WHERE state=5 AND automatic=1;"
-    "CREATE INDEX device_page ON device(zone, state, n);"
+    "CREATE INDEX device_zone ON device(zone, n);"
+    "CREATE INDEX device_state ON device(state, n);"
 
     /* Members a zone has that are enrolled, active or quarantined. */
     "CREATE TABLE zone_count(zone TEXT PRIMARY KEY, members INTEGER NOT NULL) STRICT, WITHOUT "
@@ -65,6 +66,30 @@ static const char devices_1[] =
     "CREATE INDEX vouched_device ON vouched(device);"
     "CREATE INDEX vouched_until ON vouched(until_ms);";
 
+/* How many devices there are of each zone, state, tier and silence: the overview reads nothing
+* else. Kept where one of the four changes, which an ordinary heartbeat does not do. */
+static const char counts_1[] =
+    "CREATE TABLE fleet_count(zone TEXT, state INTEGER, tier INTEGER, silent INTEGER,"
+    " members INTEGER NOT NULL, PRIMARY KEY(zone, state, tier, silent)) STRICT, WITHOUT ROWID;"
+    "CREATE TRIGGER fleet_in AFTER INSERT ON trust BEGIN"
+    " INSERT INTO fleet_count SELECT zone, state, NEW.tier, NEW.silent, 1 FROM device"
+    " WHERE n=NEW.device ON CONFLICT DO UPDATE SET members=members+1; END;"
+    "CREATE TRIGGER fleet_trust AFTER UPDATE OF tier, silent ON trust"
+    " WHEN OLD.tier<>NEW.tier OR OLD.silent<>NEW.silent BEGIN"
+    " UPDATE fleet_count SET members=members-1 WHERE (zone, state)="
+    "(SELECT zone, state FROM device WHERE n=NEW.device) AND tier=OLD.tier AND silent=OLD.silent;"
+    " INSERT INTO fleet_count SELECT zone, state, NEW.tier, NEW.silent, 1 FROM device"
+    " WHERE n=NEW.device ON CONFLICT DO UPDATE SET members=members+1; END;"
+    "CREATE TRIGGER fleet_state AFTER UPDATE OF state, zone ON device"
+    " WHEN OLD.state<>NEW.state OR OLD.zone<>NEW.zone BEGIN"
+    " UPDATE fleet_count SET members=members-1 WHERE zone=OLD.zone AND state=OLD.state"
+    " AND (tier, silent)=(SELECT tier, silent FROM trust WHERE device=NEW.n);"
+    " INSERT INTO fleet_count SELECT NEW.zone, NEW.state, tier, silent, 1 FROM trust"
+    " WHERE device=NEW.n ON CONFLICT DO UPDATE SET members=members+1; END;"
+    "CREATE TRIGGER fleet_out BEFORE DELETE ON device BEGIN"
+    " UPDATE fleet_count SET members=members-1 WHERE zone=OLD.zone AND state=OLD.state"
+    " AND (tier, silent)=(SELECT tier, silent FROM trust WHERE device=OLD.n); END;";
+
 static const char proofs_1[] =
     "CREATE TABLE certificate(n INTEGER PRIMARY KEY, serial BLOB NOT NULL UNIQUE,"
     " device INTEGER NOT NULL, spki BLOB NOT NULL, profile TEXT NOT NULL, " PLACE ","
@@ -90,6 +115,8 @@ static const char proofs_1[] =
     "CREATE TABLE release(id BLOB PRIMARY KEY CHECK(length(id)=32), product TEXT NOT NULL,"
     " version TEXT NOT NULL, " PLACE ", counter INTEGER NOT NULL, imported_ms INTEGER NOT NULL,"
     " by TEXT NOT NULL, manifest BLOB NOT NULL, corim BLOB NOT NULL) STRICT;"
+    "CREATE TABLE maker(product TEXT PRIMARY KEY, spki BLOB NOT NULL, by TEXT NOT NULL,"
+    " at_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
     "CREATE TABLE acceptance(release BLOB NOT NULL REFERENCES release(id), zone TEXT NOT NULL,"
     " state INTEGER NOT NULL, by TEXT NOT NULL, reason TEXT NOT NULL, at_ms INTEGER NOT NULL,"
     " PRIMARY KEY(release, zone)) STRICT, WITHOUT ROWID;"
@@ -123,11 +150,12 @@ static const char log_1[] =
     " STRICT, WITHOUT ROWID;"
     "CREATE INDEX session_expires ON session(expires_ms);"
     "CREATE INDEX session_operator ON session(operator);"
-    "CREATE TABLE code(code BLOB PRIMARY KEY, role TEXT NOT NULL, zone TEXT NOT NULL,"
+    "CREATE TABLE code(code BLOB PRIMARY KEY, role TEXT NOT NULL, name TEXT NOT NULL,"
+    " zone TEXT NOT NULL,"
     " by TEXT NOT NULL, expires_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
     "CREATE TABLE setting(name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;";
 
 /* In parts, each within what a C string must be able to hold; NULL ends. */
-static const char *const step_1[] = {devices_1, proofs_1, log_1, NULL};
+static const char *const step_1[] = {devices_1, counts_1, proofs_1, log_1, NULL};
 
 const char *const *const bp_migration[BP_STORE_SCHEMA] = {step_1};

@@ -100,6 +100,8 @@
     X(RELEASE_ADD, "INSERT INTO release(id, product, version, zone, site, model, counter,"         \
                    " imported_ms, by, manifest, corim) VALUES(?,?,?,?,?,?,?,?,?,?,?)")             \
     X(RELEASE, BP_FROM_RELEASE " FROM release r WHERE id=?")                                       \
+    X(MAKER_ADD, "INSERT INTO maker VALUES(?,?,?,?)")                                              \
+    X(MAKER, "SELECT spki FROM maker WHERE product=?")                                             \
     X(ACCEPTANCE_SET, "INSERT INTO acceptance VALUES(?,?,?,?,?,?) ON CONFLICT(release, zone)"      \
                       " DO UPDATE SET state=excluded.state, by=excluded.by,"                       \
                       " reason=excluded.reason, at_ms=excluded.at_ms")                             \
@@ -140,8 +142,8 @@
     X(SESSION_USED, "UPDATE session SET used_ms=? WHERE token=?")                                  \
     X(SESSION_END, "DELETE FROM session WHERE token=?")                                            \
     X(SESSION_EXPIRE, "DELETE FROM session WHERE expires_ms<?")                                    \
-    X(CODE_ADD, "INSERT INTO code VALUES(?,?,?,?,?)")                                              \
-    X(CODE_TAKE, "DELETE FROM code WHERE code=? RETURNING code, role, zone, by, expires_ms")       \
+    X(CODE_ADD, "INSERT INTO code VALUES(?,?,?,?,?,?)")                                            \
+    X(CODE_TAKE, "DELETE FROM code WHERE code=? RETURNING code, role, name, zone, by, expires_ms") \
     X(SETTING, "SELECT value FROM setting WHERE name=?")                                           \
     X(SETTING_SET, "INSERT INTO setting VALUES(?,?) ON CONFLICT(name)"                             \
                    " DO UPDATE SET value=excluded.value")

@@ -325,6 +325,11 @@ struct bp_release_row {
 /*   EXISTS */
 BP_MUST_CHECK bp_result bp_store_release_add(bp_store *s, const struct bp_release_row *r);
 BP_MUST_CHECK bp_result bp_store_release(bp_store *s, bp_span id, struct bp_release_row *ret);
+/* The key that a product's releases are signed by, pinned by a person (DER SubjectPublicKeyInfo).
+ *   EXISTS  pinned already      NOT_FOUND */
+BP_MUST_CHECK bp_result bp_store_maker_add(bp_store *s, const char *product, bp_span spki,
+                                           const char *by, int64_t at_ms);
+BP_MUST_CHECK bp_result bp_store_maker(bp_store *s, const char *product, bp_span *ret_spki);
 /* State of a release in a zone ("*": every zone). */
 BP_MUST_CHECK bp_result bp_store_acceptance_set(bp_store *s, bp_span id, const char *zone,
                                                 enum bp_acceptance state, const char *by,
@@ -436,6 +441,7 @@ BP_MUST_CHECK bp_result bp_store_session_expire(bp_store *s, int64_t now_ms);
 struct bp_code {
     uint8_t code[BP_DIGEST_SIZE]; /* hash */
     char role[17];
+    char name[BP_NAME_MAX + 1]; /* whom it signs in; empty: a new operator */
     char zone[BP_NAME_MAX + 1];
     char by[BP_NAME_MAX + 1];
     int64_t expires_ms;
