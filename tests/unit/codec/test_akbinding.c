@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/unit/codec/test_akbinding - the statement about an attestation key. */
+#include "codec/akbinding.h"
+#include "harness.h"
+
+static uint8_t room[BP_AKBINDING_MAX];
+static uint8_t back[BP_AKBINDING_MAX];
+static const uint8_t some[640] = {1, 2, 3};
+
+static struct bp_akbinding sample(void)
+{
+    struct bp_akbinding b = {bp_span_of(some, 33),         bp_span_of(some, 34), BP_SPAN_STR("virtual"), 1700000000000, 2,
+                             {bp_span_of(some, 32), bp_span_of(some + 1, 32)}, bp_span_of(some, 90)};
+    return b;
+}
+
+BP_CASE(round_trip)
+{
+    const struct bp_akbinding in = sample();
+    struct bp_akbinding out;
+    size_t n = 0, m = 0;
+    BP_NEED(!bp_failed(bp_akbinding_write(&in, room, sizeof room, &n)));
+    BP_NEED(!bp_failed(bp_akbinding_read(bp_span_of(room, n), &out)));
+    BP_CHECK(out.eks == 2 && out.time_ms == 1700000000000 && bp_span_equal(out.issuer_class, BP_SPAN_STR("virtual")));
+    BP_CHECK(bp_span_equal(out.ek[1], in.ek[1]) && bp_span_equal(out.ak, in.ak));
+    BP_CHECK(!bp_failed(bp_akbinding_write(&out, back, sizeof back, &m)) && m == n && memcmp(room, back, n) == 0);
+    BP_CHECK(bp_is(bp_akbinding_write(&in, back, n - 1, &m), BP_E_NO_SPACE) && m == n);
+    for (size_t cut = 0; cut < n; cut++) {
+        BP_CHECK(bp_failed(bp_akbinding_read(bp_span_of(room, cut), &out)));
+    }
+}
+
+/* Every flipped bit is refused or reads as another statement that writes back to the same bytes. */
+BP_CASE(flipped_bits)
+{
+    const struct bp_akbinding in = sample();
+    size_t n = 0, m = 0, refused = 0;
+    BP_NEED(!bp_failed(bp_akbinding_write(&in, room, sizeof room, &n)));
+    for (size_t bit = 0; bit < n * 8; bit++) {
+        struct bp_akbinding out;
+        room[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        if (bp_failed(bp_akbinding_read(bp_span_of(room, n), &out))) {
+            refused++;
+        } else if (!bp_failed(bp_akbinding_write(&out, back, sizeof back, &m))) {
+            /* the minor is not kept by the struct: it is the byte after key 3 */
+            const uint8_t *minor = memchr(room, 0x03, n);
+            BP_CHECK(minor != NULL && (m == n || minor[1] != 0));
+        }
+        room[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+    BP_CHECK(refused > 100);
+}
+
+BP_CASE(newer_minor_is_passed_over)
+{
+    const struct bp_akbinding in = sample();
+    struct bp_akbinding out;
+    size_t n = 0;
+    BP_NEED(!bp_failed(bp_akbinding_write(&in, room, sizeof room, &n)));
+    room[0]++; /* one pair more: 10: 0 */
+    room[n] = 0x0a;
+    room[n + 1] = 0;
+    BP_CHECK(!bp_failed(bp_akbinding_read(bp_span_of(room, n + 2), &out)));
+}
+
+struct refused {
+    const char *name;
+    void (*spoil)(struct bp_akbinding *);
+};
+static void short_id(struct bp_akbinding *b)
+{
+    b->device_id.n = 32;
+}
+static void long_name(struct bp_akbinding *b)
+{
+    b->ak_name.n = 35;
+}
+static void other_class(struct bp_akbinding *b)
+{
+    b->issuer_class = BP_SPAN_STR("trusted");
+}
+static void no_ek(struct bp_akbinding *b)
+{
+    b->eks = 0;
+}
+static void five_eks(struct bp_akbinding *b)
+{
+    b->eks = 5;
+}
+static void short_ek(struct bp_akbinding *b)
+{
+    b->ek[1].n = 31;
+}
+static void no_ak(struct bp_akbinding *b)
+{
+    b->ak.n = 0;
+}
+static void long_ak(struct bp_akbinding *b)
+{
+    b->ak.n = 641;
+}
+static void before_1970(struct bp_akbinding *b)
+{
+    b->time_ms = -1;
+}
+
+static void refusals(void)
+{
+    const struct refused rows[] = {{"short_id", short_id},       {"long_name", long_name}, {"other_class", other_class},
+                                   {"no_ek", no_ek},             {"five_eks", five_eks},   {"short_ek", short_ek},
+                                   {"no_ak", no_ak},             {"long_ak", long_ak},     {"before_1970", before_1970}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct bp_akbinding b = sample();
+        size_t n = 0;
+        bp_case_begin();
+        rows[i].spoil(&b);
+        BP_CHECK(bp_is(bp_akbinding_write(&b, room, sizeof room, &n), BP_E_BAD_ARGUMENT));
+        bp_case_end(rows[i].name);
+    }
+}
+
+/* clang-format off */
+BP_SUITE(akbinding,
+    BP_RUN(round_trip)
+    BP_RUN(flipped_bits)
+    BP_RUN(newer_minor_is_passed_over)
+    BP_TABLE(refusals))
