@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+# scripts/demo/lib - telling, timing, expecting, and asking the server. Sourced by ./demo.
+
+declare -A seconds=()
+passed=0 failed=0 server_pid=''
+
+demo_open() { # DIR
+    rm -rf "$1"
+    mkdir -p "$1" || exit 3
+    transcript=$1/transcript.txt
+    : >"$transcript"
+}
+
+tell() { printf '%s\n' "$*" | tee -a "$transcript"; }
+say() { tell "== $(awk -v b="$demo_begin" -v e="$(date +%s.%N)" 'BEGIN{printf "%5.1f s", e-b}')  $*"; }
+demo_die() {
+    tell "demo: $*"
+    exit 1
+}
+
+took() { # NAME SINCE
+    seconds[$1]=$(awk -v b="$2" -v e="$(date +%s.%N)" 'BEGIN{printf "%.1f", e-b}')
+}
+run_timed() { # NAME COMMAND...
+    local name=$1 begin code=0
+    begin=$(date +%s.%N)
+    shift
+    "$@" || code=$?
+    took "$name" "$begin"
+    return $code
+}
+
+# expect TEXT COMMAND...: one line of the transcript, red or green.
+expect() {
+    local text=$1
+    shift
+    if "$@" >>"$dir/expect.log" 2>&1; then
+        passed=$((passed + 1))
+        tell "ok   $text"
+    else
+        failed=$((failed + 1))
+        tell "FAIL $text"
+    fi
+}
+
+cli() { "$bin/bedplate" "$@" --config "$dir/operator"; }
+
+# device NAME MEMBER: one member of a device as the server tells it; empty when there is none.
+device() {
+    cli device show "$1" --json 2>>"$dir/cli.log" | python3 -c '
+import json, sys
+try:
+    value = json.load(sys.stdin)
+    for name in sys.argv[1].split("."):
+        value = value[name]
+    print(value)
+except (ValueError, KeyError, TypeError):
+    pass' "$2"
+}
+
+# wait_device NAME EXPRESSION SECONDS: until the Python expression over d, the device, is true.
+wait_device() {
+    local end=$((SECONDS + $3))
+    while [ $SECONDS -lt $end ]; do
+        if cli device show "$1" --json 2>>"$dir/cli.log" | python3 -c '
+import json, sys
+try:
+    d = json.load(sys.stdin)
+    sys.exit(0 if eval(sys.argv[1], {"d": d, "any": any, "str": str, "len": len}) else 1)
+except (ValueError, KeyError, TypeError):
+    sys.exit(1)' "$2"; then
+            return 0
+        fi
+        sleep 0.3
+    done
+    return 1
+}
+
+# wait_event TYPE TEXT SECONDS: until an event of the type is in the log whose line has TEXT (from event number $mark on).
+wait_event() {
+    local end=$((SECONDS + $3))
+    while [ $SECONDS -lt $end ]; do
+        events_since "$1" | grep -qF -- "$2" && return 0
+        sleep 0.3
+    done
+    return 1
+}
+events_since() { # TYPE
+    cli event ls --json --type "$1" --after "${mark:--1}" --limit 200 2>>"$dir/cli.log" | python3 -c '
+import json, sys
+try:
+    for e in json.load(sys.stdin)["events"]:
+        print(e["number"], e.get("text", ""), json.dumps(e.get("details", {}), sort_keys=True))
+except (ValueError, KeyError):
+    pass'
+}
+set_mark() { # from here on wait_event looks
+    mark=$(cli event ls --json --limit 1 2>>"$dir/cli.log" | python3 -c '
+import json, sys
+try:
+    print(json.load(sys.stdin)["events"][0]["number"])
+except (ValueError, KeyError, IndexError):
+    print(-1)')
+}
+
+summary() {
+    tell ""
+    tell "seconds: $(for name in install build server images release first_attested all_attested; do
+        [ -z "${seconds[$name]:-}" ] || printf '%s %s  ' "$name" "${seconds[$name]}"
+    done)"
+    tell "$passed passed, $failed failed"
+}
+
+demo_close() {
+    local name
+    for name in "$dir"/*/tpm; do
+        [ ! -d "$name" ] || "$gateway" cut "${name%/tpm}" >/dev/null 2>&1 || :
+    done
+    if [ -n "$server_pid" ]; then
+        kill "$server_pid" 2>/dev/null || :
+        wait "$server_pid" 2>/dev/null || :
+    fi
+}

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+# scripts/demo/plant - the server, the releases and the gateways of the demo. Sourced by ./demo.
+
+gateway=tests/gateway/gateway
+bin=$PWD/build/release/bin
+
+build_all() {
+    {
+        cmake --preset release && cmake --build --preset release --target bedplated bedplate bedplate-agent attacker
+    } >"$dir/build.log" 2>&1
+}
+
+# The root's key stays beside the server here, which --evaluation allows and the page shows in red.
+server_up() {
+    local line
+    "$bin/bedplated" init --dir "$dir/server" --name localhost --org "Demo plant" --evaluation --json \
+        >"$dir/init.json" 2>"$dir/server.log" || return 1
+    code=$(python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["code"])' "$dir/init.json")
+    anchor=$(python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["anchor"])' "$dir/init.json")
+    "$bin/bedplated" run --dir "$dir/server" --listen 127.0.0.1 --device-port 0 --enrol-port 0 --operate-port 0 \
+        --status-port 0 --attest-interval 3000 >"$dir/server.out" 2>>"$dir/server.log" &
+    server_pid=$!
+    wait_for 30 grep -q '^ready' "$dir/server.out" || return 1
+    while read -r _ line; do
+        case $line in
+        "device "*) device_port=${line##*:} ;;
+        "enrol "*) enrol_port=${line##*:} ;;
+        "operate "*) operate_port=${line##*:} ;;
+        esac
+    done < <(grep '^listening ' "$dir/server.out")
+    cli login --server "https://localhost:$operate_port" --code "$code" --anchor "$anchor" >>"$dir/server.log" 2>&1
+}
+
+wait_for() { # SECONDS COMMAND...
+    local end=$((SECONDS + $1))
+    shift
+    until "$@" 2>/dev/null; do
+        [ $SECONDS -lt $end ] && kill -0 "$server_pid" 2>/dev/null || return 1
+        sleep 0.1
+    done
+}
+
+# Three images, signed by the same key that Secure Boot trusts: release 1, release 2, and one that nobody released.
+images_made() {
+    {
+        local root=$dir/root n
+        for n in 1 2; do
+            printf 'ID=demo-gateway\nVERSION_ID=%s\nPRETTY_NAME="Demo gateway %s"\n' $n $n >"$dir/osrel-$n"
+        done
+        tests/gateway/gateway-root "$root" --agent "$bin/bedplate-agent" &&
+            tests/gateway/gateway-image "$dir/release-1.efi" --root "$root" --osrel "$dir/osrel-1" &&
+            tests/gateway/gateway-root "$root" --agent "$bin/bedplate-agent" --add "$(command -v openssl)=/usr/bin/openssl" &&
+            tests/gateway/gateway-image "$dir/release-2.efi" --root "$root" --osrel "$dir/osrel-2" &&
+            tests/gateway/gateway-root "$root" --agent "$bin/bedplate-agent" --add "$(command -v xxd)=/usr/bin/implant" &&
+            tests/gateway/gateway-image "$dir/unreleased.efi" --root "$root" --osrel "$dir/osrel-1" &&
+            lab_boot
+    } >"$dir/images.log" 2>&1
+}
+
+# The lab's machine runs no agent: it writes down what its firmware measured, for the releases' platform part.
+lab_boot() {
+    cat >"$dir/lab.hook" <<'HOOK'
+cat /sys/kernel/security/tpm0/binary_bios_measurements >/var/lib/bedplate/boot.log
+sync
+poweroff
+HOOK
+    "$gateway" new "$dir/lab" --image "$dir/release-1.efi" --ek-ca "$dir/ek-ca" >"$dir/anchors" &&
+        "$gateway" put "$dir/lab" "$dir/lab.hook" hook &&
+        "$gateway" start "$dir/lab" &&
+        "$gateway" ended "$dir/lab" 240 &&
+        "$gateway" get "$dir/lab" boot.log "$dir/lab.log"
+}
+
+# release_accepted N: the maker creates and signs release N, the plant imports and accepts it.
+release_accepted() {
+    {
+        [ -e "$dir/maker.pem" ] || cli release keygen --out "$dir/maker.pem" || return 1
+        cli release create --product gateway --model demo-gateway --version "$1.0" --counter "$1" \
+            --uki "$dir/release-$1.efi" --from-log "$dir/lab.log" --out "$dir/release-$1.cbor" &&
+            cli release sign --key "$dir/maker.pem" --in "$dir/release-$1.cbor" --out "$dir/release-$1.signed" &&
+            cli release publish "$dir/release-$1.signed" --json >"$dir/release-$1.json" &&
+            cli release accept "$(release_id "$1")" --zone demo --reason "tested in the lab" --json
+    } >>"$dir/release.log" 2>&1
+}
+release_id() { python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["id"])' "$dir/release-$1.json"; }
+
+put_text() { # MACHINE NAME TEXT
+    printf '%s\n' "$3" >"$dir/put.tmp" && "$gateway" put "$dir/$1" "$dir/put.tmp" "$2"
+}
+
+# gateway_made NAME: a machine with a TPM of its own, invited by name; what differs from others is on its state disk.
+gateway_made() {
+    {
+        local invitation
+        "$gateway" new "$dir/$1" --image "$dir/release-1.efi" --ek-ca "$dir/ek-ca" >/dev/null &&
+            cp "$(cat "$dir/anchors")" "$dir/server/anchors/virtual-swtpm.pem" &&
+            invitation=$(cli device invite --zone demo --site plant --model demo-gateway --name "$1" --json |
+                python3 -c 'import json,sys; print(json.load(sys.stdin)["code"])') &&
+            put_text "$1" server "https://localhost:$enrol_port" &&
+            put_text "$1" connect 10.0.2.2 &&
+            put_text "$1" device-port "$device_port" &&
+            put_text "$1" anchor "$anchor" &&
+            put_text "$1" invitation "$invitation"
+    } >>"$dir/gateways.log" 2>&1
+}
+gateway_on() { "$gateway" start "$dir/$1" >>"$dir/gateways.log" 2>&1; }
+gateway_off() { "$gateway" stop "$dir/$1" >>"$dir/gateways.log" 2>&1; }
+console_says() { # NAME PATTERN SECONDS
+    "$gateway" wait "$dir/$1" "$2" "$3" >>"$dir/gateways.log" 2>&1
+}
+
+# back_to_green NAME: after an attack; an operator lifts a quarantine that the policy put there.
+back_to_green() {
+    wait_device "$1" 'd["tier"] == "affirming"' 240 || return 1
+    if [ "$(device "$1" state)" = quarantined ]; then
+        cli device release "$1" --reason "looked at, cause removed" >>"$dir/cli.log" 2>&1
+    fi
+    wait_device "$1" 'd["state"] == "active" and d["tier"] == "affirming"' 60
+}
+
+show_link() {
+    local one_time
+    one_time=$(cli operator code --role admin --json 2>>"$dir/cli.log" |
+        python3 -c 'import json,sys; print(json.load(sys.stdin)["code"])' 2>/dev/null)
+    tell ""
+    tell "    The page:  https://localhost:$operate_port/     one-time code: $one_time"
+    tell "    (its certificate is of this demo's own authority: $anchor)"
+    tell ""
+}
