@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+# scripts/demo/attacks - what is done to the gateways, and what the server says to it. Sourced by ./demo.
+#
+# An attack is expected to be refused or shown red, with a reason of one line that is printed beside it. An attacker here
+# has what an intruder with root on the gateway, or a thief with its disk, has: never a key of ours, never the server.
+
+# red NAME ATTACK EXPRESSION SECONDS: the device turns red for that cause; the reason is printed.
+red() {
+    local begin=$SECONDS
+    if wait_device "$1" "d[\"tier\"] == \"contraindicated\" and ($3)" "$4"; then
+        expect "$2: red after $((SECONDS - begin)) s: $(device "$1" reason)" true
+    else
+        expect "$2: NOT SEEN; the server says: $(device "$1" tier), $(device "$1" reason)" false
+    fi
+}
+finding() { echo "any($(python3 -c 'import json,sys; print(json.dumps(sys.argv[1]))' "$1") in f[\"code\"] for f in d[\"findings\"])"; }
+finding_text() { echo "any($(python3 -c 'import json,sys; print(json.dumps(sys.argv[1]))' "$1") in f[\"text\"] for f in d[\"findings\"])"; }
+
+# An intruder with root on a running gateway: its keys, its TPM, its place in the network. The program is ours
+# (tests/attack), lies on the state disk and speaks the protocol, only not honestly.
+attack_inside() {
+    local verb status code reason
+    say "An intruder with root on $1 lies to the server"
+    gateway_off "$1"
+    cat >"$dir/attack.hook" <<'HOOK'
+cd /var/lib/bedplate
+chmod 755 attacker
+for verb in replay early relabel edit-log unvouched-key; do
+    ./attacker $verb --state agent
+done >attack.log 2>attack.err
+HOOK
+    "$gateway" put "$dir/$1" "$bin/attacker" attacker >>"$dir/gateways.log" 2>&1
+    "$gateway" put "$dir/$1" "$dir/attack.hook" hook >>"$dir/gateways.log" 2>&1
+    gateway_on "$1"
+    console_says "$1" 'gateway: hook ended' 300 || expect "the intruder's program ended on $1" false
+    red "$1" "edits the boot log" "$(finding boot-)" 30
+    gateway_off "$1"
+    "$gateway" get "$dir/$1" attack.log "$dir/attack.log" >>"$dir/gateways.log" 2>&1
+    "$gateway" get "$dir/$1" attack.err "$dir/attack.err" >>"$dir/gateways.log" 2>&1
+    while IFS=$'\t' read -r verb status code reason; do
+        case $verb in
+        replay) said "$verb" "replays earlier evidence" "$status" "$code" "$reason" replayed ;;
+        early) said "$verb" "prepares a quote early, sends it late" "$status" "$code" "$reason" evidence-refused ;;
+        relabel) said "$verb" "relabels PCRs" "$status" "$code" "$reason" evidence-refused ;;
+        unvouched-key) said "$verb" "asks for a certificate with a key that no evidence vouched for" "$status" "$code" "$reason" not-preapproved ;;
+        edit-log) : ;;
+        esac
+    done <"$dir/attack.log"
+    for verb in replay early relabel edit-log unvouched-key; do
+        grep -q "^$verb	" "$dir/attack.log" || expect "the intruder tried: $verb" false
+    done
+    : >"$dir/empty"
+    "$gateway" put "$dir/$1" "$dir/empty" hook >>"$dir/gateways.log" 2>&1
+    gateway_on "$1"
+    expect "$1 is green again once the intruder is gone" back_to_green "$1"
+}
+said() { # VERB WHAT STATUS CODE REASON WANTED
+    expect "$2: refused ($3 $4): $5" test "$4" = "$6"
+}
+
+# A program that no release contains, from three places.
+attack_foreign() {
+    local place
+    say "A program that no release contains runs on $1"
+    gateway_off "$1"
+    for place in rootfs tmpfs state; do
+        { cat "$(command -v busybox)" && echo "foreign $place"; } >"$dir/foreign-$place"
+        "$gateway" put "$dir/$1" "$dir/foreign-$place" "foreign-$place" >>"$dir/gateways.log" 2>&1
+    done
+    cat >"$dir/foreign.hook" <<'HOOK'
+cd /var/lib/bedplate
+chmod 755 foreign-*
+cp foreign-rootfs /usr/bin/ && /usr/bin/foreign-rootfs true
+mkdir /run/fresh && mount -t tmpfs tmpfs /run/fresh
+cp foreign-tmpfs /run/fresh/ && /run/fresh/foreign-tmpfs true
+./foreign-state true
+HOOK
+    "$gateway" put "$dir/$1" "$dir/foreign.hook" hook >>"$dir/gateways.log" 2>&1
+    gateway_on "$1"
+    red "$1" "runs a program that no release contains" "$(finding ima-program)" 240
+    for place in rootfs tmpfs state; do
+        expect "the program started from $place is named" \
+            wait_device "$1" "$(finding_text "foreign-$place")" 30
+    done
+    gateway_off "$1"
+    "$gateway" put "$dir/$1" "$dir/empty" hook >>"$dir/gateways.log" 2>&1
+    gateway_on "$1"
+    expect "$1 is green again after a clean start" back_to_green "$1"
+}
+
+attack_unaccepted_image() {
+    say "$1 boots a changed image: well signed, but never accepted"
+    gateway_off "$1"
+    "$gateway" image "$dir/$1" "$dir/unreleased.efi" >>"$dir/gateways.log" 2>&1
+    gateway_on "$1"
+    red "$1" "boots a signed but unaccepted image" "$(finding boot-)" 240
+    gateway_off "$1"
+    "$gateway" image "$dir/$1" "$dir/release-1.efi" >>"$dir/gateways.log" 2>&1
+    gateway_on "$1"
+    expect "$1 is green again with the accepted image" back_to_green "$1"
+}
+
+attack_secure_boot_off() {
+    say "Secure Boot is switched off on $1"
+    gateway_off "$1"
+    cp "$dir/$1/vars.fd" "$dir/vars.kept"
+    "$gateway" secure-boot "$dir/$1" off >>"$dir/gateways.log" 2>&1
+    gateway_on "$1"
+    red "$1" "turns Secure Boot off" "$(finding secure-boot-off)" 240
+    gateway_off "$1"
+    cp "$dir/vars.kept" "$dir/$1/vars.fd"
+    gateway_on "$1"
+    expect "$1 is green again with Secure Boot on" back_to_green "$1"
+}
+
+# The disk is all that a thief has: its keys are wrapped by a chip that he has not.
+attack_disk_theft() {
+    say "The disk of $1 is moved to a machine with a different TPM"
+    gateway_off "$1"
+    "$gateway" new "$dir/thief" --image "$dir/release-1.efi" --ek-ca "$dir/ek-ca" >>"$dir/gateways.log" 2>&1
+    "$gateway" swap state "$dir/$1" "$dir/thief" >>"$dir/gateways.log" 2>&1
+    gateway_on thief
+    if console_says thief 'bedplate-agent: .*(TPM|chip)' 240; then
+        expect "moves the disk to another machine: refused there: $(grep -ao 'bedplate-agent: .*' "$dir/thief/console.log" | head -n 1 | tr -d '\r')" true
+    else
+        expect "moves the disk to another machine: the other chip refuses the keys" false
+    fi
+    expect "nothing was heard as $1 meanwhile: it is silent" wait_device "$1" 'd["trust"] == "silent"' 120
+    "$gateway" cut "$dir/thief" >>"$dir/gateways.log" 2>&1
+    "$gateway" swap state "$dir/$1" "$dir/thief" >>"$dir/gateways.log" 2>&1
+    gateway_on "$1"
+    expect "$1 is green again with its own disk" back_to_green "$1"
+}
+
+# Clearing takes the attestation key away, because it hangs under the endorsement key; old counters do not bring it back.
+attack_tpm_clear() {
+    say "The TPM of $1 is cleared and its clock advanced"
+    gateway_off "$1"
+    "$gateway" tpm "$dir/$1" tpm2 clear -c p >>"$dir/gateways.log" 2>&1
+    "$gateway" tpm "$dir/$1" tpm2 setclock 100000000000 >>"$dir/gateways.log" 2>&1
+    set_mark
+    gateway_on "$1"
+    if console_says "$1" 'bedplate-agent: .*(TPM|chip)' 240; then
+        expect "clears the TPM: its keys are gone: $(grep -ao 'bedplate-agent: .*' "$dir/$1/console.log" | head -n 1 | tr -d '\r')" true
+    else
+        expect "clears the TPM: the agent tells that its keys are gone" false
+    fi
+    expect "$1 turns silent by itself" wait_device "$1" 'd["trust"] == "silent"' 120
+    # It may come back only by a fresh invitation.
+    gateway_off "$1"
+    "$gateway" fresh state "$dir/$1" >>"$dir/gateways.log" 2>&1
+    put_text "$1" server "https://localhost:$enrol_port" && put_text "$1" connect 10.0.2.2 &&
+        put_text "$1" device-port "$device_port" && put_text "$1" anchor "$anchor" >>"$dir/gateways.log" 2>&1
+    gateway_on "$1"
+    expect "enrolling the cleared chip again, uninvited, puts it into quarantine" \
+        wait_device "$1" 'd["state"] == "quarantined"' 240
+    tell "     $(device "$1" state_reason)"
+}
+
+update_proper() {
+    say "Release 2 is published, accepted and installed on $1"
+    run_timed release2 release_accepted 2 || expect "release 2 is accepted" false
+    set_mark
+    gateway_off "$1"
+    "$gateway" image "$dir/$1" "$dir/release-2.efi" >>"$dir/gateways.log" 2>&1
+    gateway_on "$1"
+    expect "$1 runs release 2 and is green" \
+        wait_device "$1" 'd["tier"] == "affirming" and d["claims"].get("release_name", "").find("2.0") >= 0' 240
+    expect "no alarm in between" test -z "$(events_since trust-lost)$(events_since evidence-refused)"
+}
+
+power_cut() {
+    say "The power of $1 is cut, machine and TPM"
+    set_mark
+    "$gateway" cut "$dir/$1" >>"$dir/gateways.log" 2>&1
+    gateway_on "$1"
+    expect "$1 is heard again and green" \
+        wait_device "$1" 'd["tier"] == "affirming" and d["claims"].get("clock_safe", 1) in (0, 1)' 240
+    wait_event verdict '' 60
+    expect "no alarm: a power cut is a state that is explained" test -z "$(events_since trust-lost)$(events_since evidence-refused)"
+}
+
+# The list of measured programs of a healthy gateway names the agent, its libraries and every module.
+check_ima_names() {
+    local want entries
+    entries=$(device "$1" claims.ima_entries)
+    expect "$1: the kernel's list of programs was judged, $entries entries" test "${entries:-0}" -gt 10
+    for want in bedplate-agent libtss2-esys virtio_net.ko; do
+        expect "$1: its list names $want" ima_list_has "$1" "$want"
+    done
+}
+# From the evidence itself, as a bundle holds it.
+ima_list_has() {
+    cli device bundle "$1" --out "$dir/$1.bundle" >>"$dir/cli.log" 2>&1 || return 1
+    python3 - "$dir/$1.bundle" "$2" <<'PY'
+import sys
+data = open(sys.argv[1], "rb").read()
+sys.exit(0 if sys.argv[2].encode() in data else 1)
+PY
+}
