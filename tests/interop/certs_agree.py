@@ -11,7 +11,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID as Eku
 folder, bad, count = sys.argv[1], 0, 0
 load = lambda name: open(f"{folder}/{name}", "rb").read()
 certs = {n: x509.load_der_x509_certificate(load(n + ".der")) for n in
-         "root issuing infra operators brownfield server d-7Q2X operator b-1".split()}
+         "root issuing infra operators brownfield server d-7Q2X operator b-1 log result bind".split()}
 
 
 def check(name, ok):
@@ -36,6 +36,9 @@ WANT = {
     "brownfield": ("brownfield", 0, Eku.CLIENT_AUTH, "3"), "server": ("infra", None, Eku.SERVER_AUTH, None),
     "d-7Q2X": ("issuing", None, Eku.CLIENT_AUTH, "1"), "operator": ("operators", None, Eku.CLIENT_AUTH, "2"),
     "b-1": ("brownfield", None, Eku.CLIENT_AUTH, "3"),
+    "log": ("root", None, x509.ObjectIdentifier("1.3.6.1.4.1.32473.1.2.1"), None),
+    "result": ("root", None, x509.ObjectIdentifier("1.3.6.1.4.1.32473.1.2.2"), None),
+    "bind": ("root", None, x509.ObjectIdentifier("1.3.6.1.4.1.32473.1.2.3"), None),
 }
 for name, (by, depth, eku, policy) in WANT.items():
     c, issuer = certs[name], certs[by]
@@ -73,4 +76,4 @@ check("crl.entries", [e.serial_number for e in two] == [0x8f01, 0x710203] and le
 check("crl.reason", two[0].extensions[0].value.reason == x509.ReasonFlags.key_compromise and not list(two[1].extensions))
 check("crl.numbers", [ext(l, x509.CRLNumber).value.crl_number for l in (two, none)] == [300, 0])
 check("certs_only", pkcs7.load_der_pkcs7_certificates(load("certs.p7")) == [device, certs["issuing"]])
-sys.exit(1 if bad or count < 80 else 0)
+sys.exit(1 if bad or count < 104 else 0)

@@ -64,6 +64,9 @@ static const struct plan plans[] = {
     {BP_CERT_DEVICE, BP_KEY_P256, "d-7Q2X", 1, 7},
     {BP_CERT_OPERATOR, BP_KEY_P256, "operator", 3, 365},
     {BP_CERT_BROWNFIELD, BP_KEY_P256, "b-1", 4, 30},
+    {BP_CERT_LOG, BP_KEY_P256, "log", 0, 1825},
+    {BP_CERT_RESULT, BP_KEY_P256, "result", 0, 1825},
+    {BP_CERT_BIND, BP_KEY_P256, "bind", 0, 1825},
 };
 #define PLANS (sizeof plans / sizeof plans[0])
 

@@ -38,6 +38,10 @@ OID(ku_ca, 0x03, 0x02, 0x01, 0x06);   /* keyCertSign, cRLSign */
 OID(ku_leaf, 0x03, 0x02, 0x07, 0x80); /* digitalSignature */
 OID(eku_client, 0x30, 0x0a, 0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x02);
 OID(eku_server, 0x30, 0x0a, 0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01);
+#define STATEMENT(n) 0x30, 0x0d, 0x06, 0x0b, 0x2b, 0x06, 0x01, 0x04, 0x01, 0x81, 0xfd, 0x59, 0x01, 0x02, n
+OID(eku_log, STATEMENT(1));
+OID(eku_result, STATEMENT(2));
+OID(eku_bind, STATEMENT(3));
 #define POLICY(n)                                                                                  \
     0x30, 0x0f, 0x30, 0x0d, 0x06, 0x0b, 0x2b, 0x06, 0x01, 0x04, 0x01, 0x81, 0xfd, 0x59, 0x01, 0x01, n
 OID(policy_device, POLICY(1));
@@ -67,6 +71,9 @@ static const struct profile profiles[BP_CERT_PROFILES] = {
     [BP_CERT_DEVICE] = {NOTHING, V(ku_leaf), V(eku_client), V(policy_device), SAN_URN, false, false},
     [BP_CERT_OPERATOR] = {NOTHING, V(ku_leaf), V(eku_client), V(policy_operator), SAN_NONE, false, false},
     [BP_CERT_BROWNFIELD] = {NOTHING, V(ku_leaf), V(eku_client), V(policy_brownfield), SAN_URN, false, false},
+    [BP_CERT_LOG] = {NOTHING, V(ku_leaf), V(eku_log), NOTHING, SAN_NONE, false, false},
+    [BP_CERT_RESULT] = {NOTHING, V(ku_leaf), V(eku_result), NOTHING, SAN_NONE, false, false},
+    [BP_CERT_BIND] = {NOTHING, V(ku_leaf), V(eku_bind), NOTHING, SAN_NONE, false, false},
 };
 
 /* --- pieces --- */

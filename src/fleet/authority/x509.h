@@ -16,7 +16,9 @@
 #define BP_SERIAL_SIZE   16u
 #define BP_KEY_ID_SIZE   20u
 
-/* Profiles; the policy identifiers are 1.3.6.1.4.1.32473.1.1.N (an enterprise number reserved for examples). */
+/* Profiles; the policy identifiers are 1.3.6.1.4.1.32473.1.1.N (an enterprise number reserved for examples). Keys that
+ * sign statements have extended key usages of our own, 1.3.6.1.4.1.32473.1.2.N: no certificate of theirs opens a TLS
+ * connection, and none of the three stands for another. */
 enum bp_cert_profile {
     BP_CERT_ROOT,          /* signs authorities; path length 1 */
     BP_CERT_ISSUING,       /* device certificates: clientAuth, path length 0, policy 1 */
@@ -27,6 +29,9 @@ enum bp_cert_profile {
     BP_CERT_DEVICE,        /* management LDevID: CN and urn:bedplate:device:NAME; clientAuth, policy 1 */
     BP_CERT_OPERATOR,      /* CN; clientAuth, policy 2 */
     BP_CERT_BROWNFIELD,    /* CN and urn:bedplate:device:NAME; clientAuth, policy 3 */
+    BP_CERT_LOG,           /* CN; log heads, extended usage 1 */
+    BP_CERT_RESULT,        /* CN; attestation results, extended usage 2 */
+    BP_CERT_BIND,          /* CN; statements about attestation keys, extended usage 3 */
     BP_CERT_PROFILES
 };
 
