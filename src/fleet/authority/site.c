@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fleet/authority/site - reads the directory of a server. */
+#include "fleet/authority/site.h"
+
+#include "base/secret.h"
+#include "codec/cbor.h"
+#include "codec/x509.h"
+#include "fleet/authority/internal.h"
+#include "platform/alloc.h"
+#include "platform/linux/file.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
+
+#define BP_MODULE AUTHORITY
+
+#define SETTINGS_MAX 16384u
+
+const struct bp_site_row bp_site_rows[BP_SITE_CERTS] = {
+    [BP_SITE_CERT_ROOT] = {"root", BP_CERT_ROOT, BP_SITE_CERT_ROOT},
+    [BP_SITE_CERT_ISSUING] = {"issuing", BP_CERT_ISSUING, BP_SITE_CERT_ROOT},
+    [BP_SITE_CERT_INFRA] = {"infra", BP_CERT_INFRA, BP_SITE_CERT_ROOT},
+    [BP_SITE_CERT_OPERATORS] = {"operators", BP_CERT_OPERATOR_CA, BP_SITE_CERT_ROOT},
+    [BP_SITE_CERT_BROWNFIELD] = {"brownfield", BP_CERT_BROWNFIELD_CA, BP_SITE_CERT_BROWNFIELD},
+    [BP_SITE_CERT_SERVER] = {"server", BP_CERT_SERVER, BP_SITE_CERT_INFRA},
+    [BP_SITE_CERT_LOG] = {"log", BP_CERT_LOG, BP_SITE_CERT_ROOT},
+    [BP_SITE_CERT_RESULT] = {"result", BP_CERT_RESULT, BP_SITE_CERT_ROOT},
+    [BP_SITE_CERT_BIND] = {"bind", BP_CERT_BIND, BP_SITE_CERT_ROOT},
+};
+
+const struct bp_site_key_row bp_site_key_rows[BP_SITE_KEYS] = {
+    [BP_SITE_KEY_SERVER] = {"keys/tls/server.pem", BP_SITE_CERT_SERVER},
+    [BP_SITE_KEY_LOG] = {"keys/log/log.pem", BP_SITE_CERT_LOG},
+    [BP_SITE_KEY_RESULT] = {"keys/log/result.pem", BP_SITE_CERT_RESULT},
+    [BP_SITE_KEY_ISSUING] = {"keys/ca/issuing.pem", BP_SITE_CERT_ISSUING},
+    [BP_SITE_KEY_INFRA] = {"keys/ca/infra.pem", BP_SITE_CERT_INFRA},
+    [BP_SITE_KEY_OPERATORS] = {"keys/ca/operators.pem", BP_SITE_CERT_OPERATORS},
+    [BP_SITE_KEY_BROWNFIELD] = {"keys/ca/brownfield.pem", BP_SITE_CERT_BROWNFIELD},
+    [BP_SITE_KEY_BIND] = {"keys/ca/bind.pem", BP_SITE_CERT_BIND},
+};
+
+bool bp_site_is_host(const char *s)
+{
+    const size_t n = strlen(s);
+    if (n == 0 || n > BP_SITE_TEXT_MAX - 16 || strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789.-") != n) {
+        return false;
+    }
+    const char *label = s;
+    for (const char *p = s;; p++) {
+        if (*p != '.' && *p != 0) {
+            continue;
+        }
+        if (p == label || *label == '-' || p[-1] == '-' || p - label > 63) {
+            return false;
+        }
+        if (*p == 0) {
+            return strspn(label, "0123456789") != (size_t)(p - label);
+        }
+        label = p + 1;
+    }
+}
+
+bool bp_site_is_text(const char *s)
+{
+    const size_t n = strlen(s);
+    for (size_t i = 0; i < n; i++) {
+        if ((uint8_t)s[i] < 0x20 || s[i] == 0x7f) {
+            return false;
+        }
+    }
+    return n > 0 && n <= BP_SITE_TEXT_MAX && bp_is_utf8(bp_span_cstr(s));
+}
+
+static bp_result join(const char *dir, const char *relative, char *ret, size_t cap)
+{
+    const int n = snprintf(ret, cap, "%s/%s", dir, relative);
+    return n < 0 || (size_t)n >= cap ? BP_FAIL(LIMIT) : BP_OK;
+}
+
+bp_result bp_site_path(const struct bp_site *site, const char *relative, char *ret, size_t cap)
+{
+    return join(site->dir, relative, ret, cap);
+}
+
+static bp_result read_settings(struct bp_site *site)
+{
+    char path[BP_SITE_PATH_MAX];
+    uint8_t *text = NULL;
+    size_t n = 0, line = 0, column = 0;
+    struct bp_site_settings s;
+    BP_TRY(bp_site_path(site, "server.yaml", path, sizeof path));
+    BP_TRY(bp_file_read(path, BP_FILE_PUBLIC, SETTINGS_MAX, &text, &n));
+    const bp_result r = bp_site_settings_read(bp_span_of(text, n), &s, &line, &column);
+    bp_free(text);
+    if (bp_failed(r)) {
+        return r;
+    }
+    memcpy(site->name, s.name, sizeof s.name);
+    memcpy(site->org, s.org, sizeof s.org);
+    memcpy(site->status_url, s.status_url, sizeof s.status_url);
+    site->evaluation = s.evaluation;
+    (void)snprintf(site->crl_url, sizeof site->crl_url, "%s/crl/issuing-0.crl", s.status_url);
+    (void)snprintf(site->log_origin, sizeof site->log_origin, "%s/log", s.name);
+    return BP_OK;
+}
+
+static bp_result read_cert(struct bp_site *site, enum bp_site_cert which)
+{
+    char name[64];
+    char path[BP_SITE_PATH_MAX];
+    uint8_t *der = NULL;
+    size_t n = 0;
+    struct bp_x509 x;
+    (void)snprintf(name, sizeof name, "certs/%s.der", bp_site_rows[which].name);
+    BP_TRY(bp_site_path(site, name, path, sizeof path));
+    BP_TRY(bp_file_read(path, BP_FILE_PUBLIC, BP_CERT_MAX, &der, &n));
+    site->cert[which] = bp_span_of(der, n);
+    BP_TRY(bp_x509_read(site->cert[which], &x));
+    return bp_x509_profile_check(site->cert[which], bp_site_rows[which].profile, x.not_before_s * 1000);
+}
+
+static bp_result check_signed(const struct bp_site *site, struct bp_crypto *c, enum bp_site_cert which)
+{
+    struct bp_x509 x;
+    struct bp_x509 by;
+    BP_TRY(bp_x509_read(site->cert[which], &x));
+    BP_TRY(bp_x509_read(site->cert[bp_site_rows[which].by], &by));
+    if (!bp_span_equal(x.issuer, by.subject)) {
+        return BP_FAIL(DENIED);
+    }
+    return bp_x509_verify(c, &by.key, x.alg, x.tbs, x.signature);
+}
+
+static bp_result read_all(struct bp_site *site, struct bp_crypto *c)
+{
+    BP_TRY(read_settings(site));
+    for (enum bp_site_cert i = BP_SITE_CERT_ROOT; i < BP_SITE_CERTS; i = (enum bp_site_cert)(i + 1)) {
+        BP_TRY(read_cert(site, i));
+    }
+    for (enum bp_site_cert i = BP_SITE_CERT_ROOT; i < BP_SITE_CERTS; i = (enum bp_site_cert)(i + 1)) {
+        BP_TRY(check_signed(site, c, i));
+    }
+    return bp_hash(c, BP_HASH_SHA256, site->cert[BP_SITE_CERT_ROOT], site->root_hash);
+}
+
+bp_result bp_site_load(const char *dir, struct bp_crypto *c, struct bp_site **ret)
+{
+    const size_t n = strlen(dir);
+    if (n == 0 || n >= BP_SITE_PATH_MAX) {
+        return BP_FAIL(LIMIT);
+    }
+    struct bp_site *site = bp_alloc(sizeof *site);
+    if (site == NULL) {
+        return BP_FAIL(NO_MEMORY);
+    }
+    memcpy(site->dir, dir, n + 1);
+    const bp_result r = read_all(site, c);
+    if (bp_failed(r)) {
+        bp_site_free(site);
+        return r;
+    }
+    *ret = site;
+    return BP_OK;
+}
+
+void bp_site_free(struct bp_site *site)
+{
+    if (site == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < BP_SITE_CERTS; i++) {
+        void *p;
+        memcpy(&p, &site->cert[i].p, sizeof p);
+        bp_free(p);
+    }
+    bp_free(site);
+}
+
+bp_result bp_site_key_open(const struct bp_site *site, enum bp_site_key which, struct bp_key **ret)
+{
+    char path[BP_SITE_PATH_MAX];
+    struct bp_x509 x;
+    struct bp_key *key = NULL;
+    if (which >= BP_SITE_KEYS) {
+        return BP_FAIL(BAD_ARGUMENT);
+    }
+    BP_TRY(bp_site_path(site, bp_site_key_rows[which].file, path, sizeof path));
+    BP_TRY(bp_x509_read(site->cert[bp_site_key_rows[which].cert], &x));
+    BP_TRY(bp_key_load(path, BP_SPAN_EMPTY, &key));
+    if (!bp_span_equal(bp_key_spki(key), x.spki)) {
+        bp_key_free(key);
+        return BP_FAIL(MISMATCH);
+    }
+    *ret = key;
+    return BP_OK;
+}
+
+bp_result bp_site_secret(const struct bp_site *site, const char *name, uint8_t ret[BP_SITE_SECRET])
+{
+    char relative[64];
+    char path[BP_SITE_PATH_MAX];
+    uint8_t *bytes = NULL;
+    size_t n = 0;
+    const int len = snprintf(relative, sizeof relative, "secrets/%s", name);
+    if (len < 0 || (size_t)len >= sizeof relative) {
+        return BP_FAIL(LIMIT);
+    }
+    BP_TRY(bp_site_path(site, relative, path, sizeof path));
+    BP_TRY(bp_file_read(path, BP_FILE_SECRET, BP_SITE_SECRET, &bytes, &n));
+    const bp_result r = n == BP_SITE_SECRET ? BP_OK : BP_FAIL(MALFORMED);
+    if (!bp_failed(r)) {
+        memcpy(ret, bytes, BP_SITE_SECRET);
+    }
+    bp_free_secret(bytes, n);
+    return r;
+}
+
+bool bp_site_has_root_key(const struct bp_site *site)
+{
+    char path[BP_SITE_PATH_MAX];
+    struct stat st;
+    /* A path that does not fit cannot be looked at; then the answer that stops `run` is the safe one. */
+    return bp_failed(bp_site_path(site, "root-key.pem", path, sizeof path)) || lstat(path, &st) == 0;
+}
+
+bp_result bp_site_public(const struct bp_site *site, enum bp_site_cert which, struct bp_pubkey *ret)
+{
+    struct bp_x509 x;
+    BP_TRY(bp_x509_read(site->cert[which], &x));
+    *ret = x.key;
+    return BP_OK;
+}

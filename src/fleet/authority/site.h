@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fleet/authority/site - the directory of one server: its name, its certificates, and where each process finds its own
+ * key, secret or state.
+ *
+ *     DIR/server.yaml            name, org, evaluation, status_url
+ *     DIR/certs/NAME.der         root issuing infra operators brownfield server log result bind
+ *     DIR/keys/SIGNER/NAME.pem   tls: server   log: log, result   ca: issuing, infra, operators, brownfield, bind
+ *     DIR/root-key.pem           encrypted; to be moved off
+ *     DIR/secrets/NAME           nonce, owner (32 bytes each)
+ *     DIR/state/SIGNER/          what a signer must not forget
+ *     DIR/anchors/CLASS-*.pem    accepted issuers of endorsement certificates
+ *     DIR/store/ DIR/log/        the keeper's
+ *
+ * bp_site_load reads what is public; a key or a secret is opened only by the call that asks for it, so that a process
+ * that does not ask never holds it. bp_site_make writes a new directory. Paths are at most BP_SITE_PATH_MAX bytes. */
+#ifndef BP_FLEET_AUTHORITY_SITE_H
+#define BP_FLEET_AUTHORITY_SITE_H
+
+#include "fleet/authority/x509.h"
+#include "platform/openssl/key.h"
+#include "port/clock.h"
+
+#define BP_SITE_PATH_MAX   1024u
+#define BP_SITE_TEXT_MAX   128u /* name, organisation */
+#define BP_SITE_URL_MAX    256u
+#define BP_SITE_CODE       26u /* characters of a passphrase or one-time code: base32, 130 bits */
+#define BP_SITE_SECRET     32u
+
+enum bp_site_cert {
+    BP_SITE_CERT_ROOT,
+    BP_SITE_CERT_ISSUING,
+    BP_SITE_CERT_INFRA,
+    BP_SITE_CERT_OPERATORS,
+    BP_SITE_CERT_BROWNFIELD,
+    BP_SITE_CERT_SERVER,
+    BP_SITE_CERT_LOG,
+    BP_SITE_CERT_RESULT,
+    BP_SITE_CERT_BIND,
+    BP_SITE_CERTS
+};
+
+/* Every key but the root's. */
+enum bp_site_key {
+    BP_SITE_KEY_SERVER,
+    BP_SITE_KEY_LOG,
+    BP_SITE_KEY_RESULT,
+    BP_SITE_KEY_ISSUING,
+    BP_SITE_KEY_INFRA,
+    BP_SITE_KEY_OPERATORS,
+    BP_SITE_KEY_BROWNFIELD,
+    BP_SITE_KEY_BIND,
+    BP_SITE_KEYS
+};
+
+struct bp_site {
+    char dir[BP_SITE_PATH_MAX];
+    char name[BP_SITE_TEXT_MAX + 1]; /* the host's, as in its certificate */
+    char org[BP_SITE_TEXT_MAX + 1];
+    char status_url[BP_SITE_URL_MAX];  /* where revocation lists are served: "http://HOST:PORT" */
+    char crl_url[BP_SITE_URL_MAX + 32]; /* of the issuing CA: status_url "/crl/issuing-0.crl" */
+    char log_origin[BP_SITE_TEXT_MAX + 8]; /* name "/log": the origin line of heads */
+    bool evaluation;
+    bp_span cert[BP_SITE_CERTS]; /* DER, as long as the site */
+    uint8_t root_hash[BP_SHA256_SIZE];
+};
+
+/* Reads DIR. Every certificate must be of its profile and signed as the tree says; validity is not judged, so that a
+ * server whose certificate ran out can still be looked at.
+ *   NOT_FOUND  no such directory, or a file is missing      MALFORMED  server.yaml or a certificate
+ *   BAD_SIGNATURE, DENIED  certificates that do not belong together */
+BP_MUST_CHECK bp_result bp_site_load(const char *dir, struct bp_crypto *c, struct bp_site **ret);
+void bp_site_free(struct bp_site *site);
+
+/* DIR and a relative path, e.g. "store/bedplate.db". LIMIT  longer than cap */
+BP_MUST_CHECK bp_result bp_site_path(const struct bp_site *site, const char *relative, char *ret, size_t cap);
+/* Opens one key. The caller frees *ret.   errors of bp_key_load; MISMATCH  not the key of its certificate */
+BP_MUST_CHECK bp_result bp_site_key_open(const struct bp_site *site, enum bp_site_key which, struct bp_key **ret);
+/* Reads DIR/secrets/NAME; the caller wipes it. Errors of bp_file_read; MALFORMED  not 32 bytes */
+BP_MUST_CHECK bp_result bp_site_secret(const struct bp_site *site, const char *name, uint8_t ret[BP_SITE_SECRET]);
+/* Whether the root's key lies in DIR: `run` refuses then, except for evaluation. */
+bool bp_site_has_root_key(const struct bp_site *site);
+/* The public half of a certificate's key; spans point into the site. */
+BP_MUST_CHECK bp_result bp_site_public(const struct bp_site *site, enum bp_site_cert which, struct bp_pubkey *ret);
+
+/* --- server.yaml --- */
+
+struct bp_site_settings {
+    char name[BP_SITE_TEXT_MAX + 1];
+    char org[BP_SITE_TEXT_MAX + 1];
+    char status_url[BP_SITE_URL_MAX];
+    bool evaluation;
+};
+/* Reads one mapping of known names to scalars: no anchors, aliases, tags, second document; no name twice.
+ *   MALFORMED  *ret_line and *ret_column (from 1) say where      NO_MEMORY */
+BP_MUST_CHECK bp_result bp_site_settings_read(bp_span yaml, struct bp_site_settings *ret, size_t *ret_line,
+                                              size_t *ret_column);
+/*   NO_SPACE  *ret_len tells the room needed      BAD_ARGUMENT  a text that the reader would refuse */
+BP_MUST_CHECK bp_result bp_site_settings_write(const struct bp_site_settings *s, char *ret, size_t cap,
+                                               size_t *ret_len);
+
+/* --- making one --- */
+
+struct bp_site_make {
+    const char *dir;  /* must not exist */
+    const char *name; /* [a-z0-9.-], no address */
+    const char *org;  /* UTF-8 */
+    bool evaluation;
+    /* What else belongs into it (the store, a signer's first state): called with the directory's name for the time
+     * being, before it is put in place whole. NULL: nothing. */
+    bp_result (*more)(void *self, const char *dir);
+    void *self;
+};
+
+/* Makes DIR with all authorities. The root's key exists only here in memory, and in DIR/root-key.pem encrypted under
+ * ret_passphrase, which is kept nowhere. On failure nothing is left.
+ *   EXISTS  dir is there      BAD_ARGUMENT  name or org      what files, keys and certificates say */
+BP_MUST_CHECK bp_result bp_site_make(const struct bp_site_make *make, struct bp_crypto *c,
+                                     const struct bp_entropy *entropy, const struct bp_clock *clock,
+                                     char ret_passphrase[BP_SITE_CODE + 1]);
+
+/* 26 characters of base32 from 130 unpredictable bits. Errors of entropy. */
+BP_MUST_CHECK bp_result bp_site_code(const struct bp_entropy *entropy, char ret[BP_SITE_CODE + 1]);
+
+#endif
