@@ -63,4 +63,7 @@ BP_MUST_CHECK bp_result bp_policy_eval(struct bp_policy *p, const struct bp_poli
 BP_MUST_CHECK bp_result bp_policy_from_yaml(bp_span text, uint8_t *ret, size_t cap, size_t *ret_n,
                                             char ret_why[BP_POLICY_REASON_MAX + 1]);
 
+/* The policy that a new server begins with, as people write it (packaging/default-policy.yaml). */
+bp_span bp_policy_default(void);
+
 #endif
