@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cli/cli - what every command shares: where it prints, how it fails, and its exit codes.
+ *
+ * Answers go to `out`, everything that is no answer to `err`. With --json an answer is one JSON value. */
+#ifndef BP_CLI_CLI_H
+#define BP_CLI_CLI_H
+
+#include "cli/args.h"
+#include "port/crypto.h"
+
+#include <stdio.h>
+
+enum {
+    BP_EXIT_OK = 0,
+    BP_EXIT_NO = 1,    /* refused, or the answer is no */
+    BP_EXIT_USAGE = 2, /* the command line is wrong */
+    BP_EXIT_FAIL = 3   /* the server cannot be reached, or something here failed */
+};
+
+struct bp_cli {
+    FILE *out;
+    FILE *err;
+    bool json;
+    bool colour; /* of `out` */
+    struct bp_crypto *crypto;
+    const char *config; /* --config, or NULL for the default */
+};
+
+/* The commands, NULL noun at the end. */
+extern const struct bp_command bp_commands[];
+
+/* Runs the command line of a program; its exit code. */
+int bp_cli_main(int argc, char *const *argv, FILE *out, FILE *err);
+
+/* --- commands, by file --- */
+int bp_cmd_release_create(struct bp_cli *cli, const struct bp_args *args);
+int bp_cmd_release_keygen(struct bp_cli *cli, const struct bp_args *args);
+int bp_cmd_release_sign(struct bp_cli *cli, const struct bp_args *args);
+int bp_cmd_release_show(struct bp_cli *cli, const struct bp_args *args);
+int bp_cmd_release_show_file(struct bp_cli *cli, const char *path);
+
+/* --- telling --- */
+
+/* "bedplate: WHAT" to err; gives `code` back. */
+int bp_tell(struct bp_cli *cli, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* The same for a failed call on a file or the like: adds what the error means. */
+int bp_tell_failure(struct bp_cli *cli, const char *what, bp_result r);
+
+/* Reads a file whole; tells why when it cannot. The caller owns *ret (bp_free). */
+bool bp_cli_read(struct bp_cli *cli, const char *path, size_t max, uint8_t **ret, size_t *ret_n);
+bool bp_cli_write(struct bp_cli *cli, const char *path, bp_span contents);
+
+/* Bytes that came from elsewhere, as people may see them: control characters become '?'. */
+void bp_print_text(FILE *f, bp_span text);
+void bp_print_hex(FILE *f, bp_span bytes);
+
+/* Names of colours, by what they say. */
+enum bp_paint { BP_PAINT_GOOD, BP_PAINT_WARN, BP_PAINT_BAD, BP_PAINT_DIM };
+/* Sequences to put around a text; "" where `out` is no terminal. */
+const char *bp_paint(const struct bp_cli *cli, enum bp_paint paint);
+const char *bp_unpaint(const struct bp_cli *cli);
+
+#endif
