@@ -32,12 +32,12 @@ static const uint8_t table[BP_ST_COUNT][BP_OP_COUNT] = {
     /* REVOKED and RETIRED are for good. */
 };
 
-enum bp_device_state bp_registry_next(enum bp_device_state state, enum bp_operation op)
+enum bp_lifecycle bp_registry_next(enum bp_lifecycle state, enum bp_operation op)
 {
     if ((unsigned)state >= BP_ST_COUNT || (unsigned)op >= BP_OP_COUNT) {
         return BP_ST_NONE;
     }
-    return (enum bp_device_state)table[state][op];
+    return (enum bp_lifecycle)table[state][op];
 }
 
 const char *bp_operation_name(enum bp_operation op)
@@ -54,7 +54,7 @@ const char *bp_operation_name(enum bp_operation op)
     return "";
 }
 
-enum bp_problem bp_registry_may(enum bp_device_state state, enum bp_operation op)
+enum bp_problem bp_registry_may(enum bp_lifecycle state, enum bp_operation op)
 {
     if (bp_registry_next(state, op) != BP_ST_NONE) {
         return BP_P_NONE;

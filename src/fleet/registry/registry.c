@@ -85,7 +85,7 @@ static const bp_span by_rule = {(const uint8_t *)"keeper", 6};
 static bp_result change(struct bp_registry *r, struct bp_device *d, enum bp_operation op,
                         bp_span reason, enum bp_problem *ret_problem)
 {
-    enum bp_device_state next = bp_registry_next(d->state, op);
+    enum bp_lifecycle next = bp_registry_next(d->state, op);
     if (next == BP_ST_NONE) {
         *ret_problem = bp_registry_may(d->state, op);
         return BP_FAIL(DENIED);
@@ -167,8 +167,9 @@ static bp_result code_hash(struct bp_registry *r, bp_span code, uint8_t ret[32])
     return h;
 }
 
-static bp_result invitation_of(struct bp_registry *r, bp_span code, struct bp_invitation *ret,
-                               enum bp_problem *ret_problem)
+/* ret_own: this device spent it itself, so it is no invitation any more, and no offence. */
+static bp_result invitation_of(struct bp_registry *r, bp_span code, int64_t device,
+                               struct bp_invitation *ret, bool *ret_own, enum bp_problem *ret_problem)
 {
     uint8_t hash[32];
     bp_result got = code_hash(r, code, hash);
@@ -179,7 +180,24 @@ static bp_result invitation_of(struct bp_registry *r, bp_span code, struct bp_in
         return REFUSE(BAD_INVITATION);
     }
     BP_TRY(got);
+    *ret_own = device != 0 && ret->used_by == device;
+    if (*ret_own) {
+        return BP_OK;
+    }
     return ret->used_by != 0 || ret->expires_ms <= r->now_ms ? REFUSE(BAD_INVITATION) : BP_OK;
+}
+
+bp_result bp_registry_invited(struct bp_registry *r, bp_span code, int64_t device,
+                              struct bp_place *ret, enum bp_problem *ret_problem)
+{
+    struct bp_invitation i = {0};
+    bool own = false;
+    *ret_problem = BP_P_NONE;
+    BP_TRY(invitation_of(r, code, device, &i, &own, ret_problem));
+    if (!own) {
+        *ret = i.place;
+    }
+    return BP_OK;
 }
 
 bp_result bp_registry_invite(struct bp_registry *r, const struct bp_place *place,
@@ -292,11 +310,12 @@ bp_result bp_registry_contact(struct bp_registry *r, const struct bp_contact *c,
     if (c->id.n != BP_ID_SIZE || c->ek_count == 0) {
         return BP_FAIL(BAD_ARGUMENT);
     }
-    if (c->code.n > 0) {
-        BP_TRY(invitation_of(r, c->code, &invitation, ret_problem));
-        invited = &invitation;
-    }
     const bp_result got = bp_store_device_by_id(r->store, c->id, &d);
+    if (c->code.n > 0) {
+        bool own = false;
+        BP_TRY(invitation_of(r, c->code, bp_failed(got) ? 0 : d.n, &invitation, &own, ret_problem));
+        invited = own ? NULL : &invitation;
+    }
     if (bp_is(got, BP_E_NOT_FOUND)) {
         BP_TRY(contact_new(r, c, invited, &d, ret_problem));
         *ret = d;
@@ -451,7 +470,7 @@ bp_result bp_registry_certified(struct bp_registry *r, struct bp_device *d,
                                 enum bp_problem *ret_problem)
 {
     *ret_problem = BP_P_NONE;
-    const enum bp_device_state before = d->state;
+    const enum bp_lifecycle before = d->state;
     char kept[BP_REASON_MAX + 1];
     memcpy(kept, d->state_reason, sizeof kept);
     BP_TRY(own_key(r, d->n, c->spki, BP_ROLE_LDEVID, ret_problem));
@@ -481,6 +500,77 @@ bp_result bp_registry_used(struct bp_registry *r, struct bp_device *d)
     memcpy(kept, d->state_reason, sizeof kept);
     BP_TRY(change(r, d, BP_OP_USE, bp_span_cstr(kept), &problem));
     return note(r, BP_EV_DEVICE_ACTIVE, d, by_rule, NULL, 0);
+}
+
+/* -- what cannot attest ------------------------------------------------------------------------ */
+static bp_result brownfield_row(struct bp_registry *r, bp_span source, const uint8_t spki[32],
+                                struct bp_device *d, enum bp_problem *ret_problem)
+{
+    *d = (struct bp_device){.state = BP_ST_CLAIMED, .created_ms = r->now_ms, .state_ms = r->now_ms};
+    if (!copy_text(BP_SPAN_STR("brownfield"), d->kind, sizeof d->kind) ||
+        !copy_text(BP_SPAN_STR("none"), d->issuer_class, sizeof d->issuer_class) ||
+        !copy_text(source, d->source, sizeof d->source)) {
+        return REFUSE(VALUE);
+    }
+    d->id[0] = 1;
+    memcpy(d->id + 1, spki, 32);
+    BP_TRY(bp_registry_pseudonym(r, BP_SPAN_OF(d->id), d->pseudonym));
+    return bp_store_device_add(r->store, d, BP_SPAN_STR("\xa0")); /* nothing was said of it */
+}
+
+bp_result bp_registry_brownfield(struct bp_registry *r, int64_t present, bp_span source,
+                                 const struct bp_certificate *c, bp_span der,
+                                 enum bp_problem *ret_problem)
+{
+    struct bp_device d = {0};
+    struct bp_certificate entry = *c;
+    *ret_problem = BP_P_NONE;
+    if (present != 0) {
+        BP_TRY(load(r, present, &d, ret_problem));
+    } else {
+        struct bp_key k = {0};
+        const bp_result seen = bp_store_key(r->store, BP_SPAN_OF(c->spki), &k);
+        if (!bp_failed(seen)) {
+            return REFUSE(KEY_IN_USE);
+        }
+        if (!bp_is(seen, BP_E_NOT_FOUND)) {
+            return seen;
+        }
+        BP_TRY(brownfield_row(r, source, c->spki, &d, ret_problem));
+    }
+    BP_TRY(own_key(r, d.n, c->spki, BP_ROLE_BROWNFIELD, ret_problem));
+    entry.device = d.n;
+    entry.place = d.place;
+    BP_TRY(bp_store_cert_add(r->store, &entry, der));
+    BP_TRY(change(r, &d, BP_OP_CERTIFY, BP_SPAN_STR("not appraised: it cannot attest"), ret_problem));
+    const struct bp_event_detail detail[] = {
+        {BP_SPAN_STR("serial"), BP_VAL_BYTES, 0, {c->serial, c->serial_n}},
+        {BP_SPAN_STR("key"), BP_VAL_BYTES, 0, {c->spki, sizeof c->spki}},
+        {BP_SPAN_STR("until"), BP_VAL_INT, c->not_after_ms, BP_SPAN_EMPTY}};
+    return note(r, BP_EV_BROWNFIELD_ISSUED, &d, by_rule, detail, 3);
+}
+
+bp_result bp_registry_brownfield_of_key(struct bp_registry *r, bp_span spki, struct bp_device *ret,
+                                        enum bp_problem *ret_problem)
+{
+    struct bp_key k = {0};
+    *ret_problem = BP_P_NONE;
+    const bp_result got = bp_store_key(r->store, spki, &k);
+    if (bp_is(got, BP_E_NOT_FOUND) || (!bp_failed(got) && k.role != BP_ROLE_BROWNFIELD)) {
+        return REFUSE(UNKNOWN_DEVICE);
+    }
+    BP_TRY(got);
+    if (k.tombstone) {
+        return REFUSE(REVOKED);
+    }
+    struct bp_device d = {0};
+    BP_TRY(load(r, k.device, &d, ret_problem));
+    if (bp_registry_next(d.state, BP_OP_RENEW) == BP_ST_NONE) {
+        *ret_problem = bp_registry_may(d.state, BP_OP_RENEW);
+        return BP_FAIL(DENIED);
+    }
+    *ret = d;
+    return BP_OK;
 }
 
 /* -- time -------------------------------------------------------------------------------------- */

@@ -53,7 +53,7 @@ const char *bp_operation_name(enum bp_operation op);
 
 /* The state after an operation; BP_ST_NONE: refused. RELEASE leads to QUARANTINED's memory of
  * before and is named here as ACTIVE; EXPIRE removes the row and is named as RETIRED. */
-enum bp_device_state bp_registry_next(enum bp_device_state state, enum bp_operation op);
+enum bp_lifecycle bp_registry_next(enum bp_lifecycle state, enum bp_operation op);
 
 struct bp_registry {
     bp_store *store;
@@ -99,6 +99,23 @@ BP_MUST_CHECK bp_result bp_registry_invite(struct bp_registry *r, const struct b
                                            int64_t expires_in_ms, bp_span actor, char *ret_code,
                                            enum bp_problem *ret_problem);
 
+/* Where an invitation leads: the place that a contact with this code would get. A code that this very
+ * device spent counts as none, *ret stays as it is.   BAD_INVITATION */
+BP_MUST_CHECK bp_result bp_registry_invited(struct bp_registry *r, bp_span code, int64_t device,
+                                            struct bp_place *ret, enum bp_problem *ret_problem);
+
+/* A certificate without a verdict, for what cannot attest: the key is entered as a brownfield one, and
+ * the device gets a row of kind "brownfield" whose tier stays none for good. `present` is the row it
+ * already has (0: none; it is renewed by its own class only). Before the certificate is given out.
+ *   KEY_IN_USE  the key is another device's or a tombstone      WRONG_STATE, REVOKED  its state */
+BP_MUST_CHECK bp_result bp_registry_brownfield(struct bp_registry *r, int64_t present, bp_span source,
+                                               const struct bp_certificate *c, bp_span der,
+                                               enum bp_problem *ret_problem);
+/* Row of a brownfield key; BROWNFIELD keys only.   UNKNOWN_DEVICE, REVOKED */
+BP_MUST_CHECK bp_result bp_registry_brownfield_of_key(struct bp_registry *r, bp_span spki,
+                                                      struct bp_device *ret,
+                                                      enum bp_problem *ret_problem);
+
 /* Acts of people and rules on one device. `place` only for APPROVE. A rule's quarantine (automatic)
  * is bound by the cap: at most BP_QUARANTINE_PERCENT of the zone standing and
  * BP_QUARANTINE_HOUR_MAX in an hour, yet always one; over it the event quarantine-capped is written
@@ -118,7 +135,7 @@ BP_MUST_CHECK bp_result bp_registry_retire(struct bp_registry *r, int64_t device
                                            bp_span actor, enum bp_problem *ret_problem);
 
 /* Whether the state allows ATTEST, ENROL, RENEW: BP_P_NONE or the problem to tell. */
-enum bp_problem bp_registry_may(enum bp_device_state state, enum bp_operation op);
+enum bp_problem bp_registry_may(enum bp_lifecycle state, enum bp_operation op);
 
 /* A certificate was issued: key into the index, row, state, event. Before the certificate is given
  * out. KEY_IN_USE  the key is another device's or a tombstone */

@@ -4,7 +4,7 @@
 
 #define BP_MODULE STORE
 
-const char *bp_device_state_name(enum bp_device_state state)
+const char *bp_device_state_name(enum bp_lifecycle state)
 {
     switch (state) {
 #define BP_X(number, name, text)                                                                   \
@@ -52,8 +52,8 @@ static bp_result fetch_device(struct bp_q *q, struct bp_device *ret)
     d.n = bp_c_int(q);
     bp_c_fixed(q, d.id, sizeof d.id);
     bp_c_text(q, d.pseudonym, sizeof d.pseudonym);
-    d.state = (enum bp_device_state)bp_c_int(q);
-    d.before_quarantine = (enum bp_device_state)bp_c_int(q);
+    d.state = (enum bp_lifecycle)bp_c_int(q);
+    d.before_quarantine = (enum bp_lifecycle)bp_c_int(q);
     d.automatic = bp_c_int(q) != 0;
     bp_c_place(q, &d.place);
     bp_c_text(q, d.place.name, sizeof d.place.name);

@@ -74,14 +74,14 @@ void bp_store_checkpoint(bp_store *s);
     X(5, QUARANTINED, "quarantined") /* refused by everything except Bedplate */                   \
     X(6, REVOKED, "revoked")         /* off, for good */                                           \
     X(7, RETIRED, "retired")         /* gone by a person's decision, for good */
-enum bp_device_state {
+enum bp_lifecycle {
     BP_ST_NONE = 0,
 #define BP_X(number, name, text) BP_ST_##name = (number),
     BP_STATE_LIST(BP_X)
 #undef BP_X
         BP_ST_COUNT
 };
-const char *bp_device_state_name(enum bp_device_state state); /* "" for NONE */
+const char *bp_device_state_name(enum bp_lifecycle state); /* "" for NONE */
 
 /* Where it belongs; empty strings until somebody said it. */
 struct bp_place {
@@ -96,8 +96,8 @@ struct bp_device {
     int64_t n; /* row number, dense; 0: not stored yet */
     uint8_t id[BP_ID_SIZE];
     char pseudonym[BP_PSEUDONYM_SIZE + 1];
-    enum bp_device_state state;
-    enum bp_device_state before_quarantine; /* where release leads back to */
+    enum bp_lifecycle state;
+    enum bp_lifecycle before_quarantine; /* where release leads back to */
     struct bp_place place;
     char kind[17];         /* "tpm2" */
     char issuer_class[17]; /* of the root: discrete, firmware, virtual, unknown */
