@@ -74,9 +74,14 @@ struct bp_keeper_config {
     bp_span root_der; /* certificates served to devices; live as long as the keeper */
     bp_span issuing_der;
     bp_span infra_der;
+    bp_span brownfield_der; /* may be empty */
+    uint16_t device_port;   /* of the device listener, told in the challenge; 0: not told */
     struct bp_policy *policy; /* NULL: nothing is ever more than "not appraised" */
     const struct bp_keeper_route *routes;
     size_t route_count;
+    /* Makes the text of one message of the pages' stream (bp_api_stream_text); NULL: none is sent. */
+    bp_result (*stream_text)(const struct bp_event *e, const struct bp_place *place, char *ret,
+                             size_t cap, size_t *ret_n);
     bool enrol_binding_zero;  /* always true outside tests: see docs/protocol/evidence.md */
     bool device_binding_zero; /* fleet simulation without TLS only */
 };

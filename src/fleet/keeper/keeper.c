@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fleet/keeper/keeper - life of the keeper, the table of its addresses, and time. */
+#include "fleet/keeper/internal.h"
+
+#include "base/secret.h"
+#include "codec/device.h"
+
+#define BP_MODULE PROC
+
+/* -- addresses ----------------------------------------------------------------------------------- */
+struct endpoint {
+    const char *listener;
+    const char *method;
+    const char *path;
+    const char *content_type; /* NULL: no body is expected */
+    size_t body_max;
+    bool is_device; /* needs a certificate of the issuing CA */
+    bp_job_fn *handle;
+};
+
+#define EST     "/.well-known/est/"
+#define PKCS_10 "application/pkcs10"
+
+static const struct endpoint table[] = {
+    {"enrol", "POST", "/bedplate/v1/hello", BP_MEDIA_CBOR, BP_KEEPER_HELLO_MAX, false, bp_k_hello},
+    {"enrol", "POST", "/bedplate/v1/attest", BP_MEDIA_CMW, BP_KEEPER_EVIDENCE_MAX, false,
+     bp_k_attest_first},
+    {"enrol", "GET", "/bedplate/v1/anchor", NULL, 0, false, bp_k_anchor},
+    {"enrol", "GET", EST "cacerts", NULL, 0, false, bp_k_est_cacerts},
+    {"enrol", "POST", EST "simpleenroll", PKCS_10, BP_KEEPER_CSR_MAX, false, bp_k_est_enrol},
+    {"enrol", "POST", EST "simplereenroll", PKCS_10, BP_KEEPER_CSR_MAX, false, bp_k_est_reenrol},
+    {"device", "GET", "/bedplate/v1/nonce", NULL, 0, true, bp_k_nonce_get},
+    {"device", "POST", "/bedplate/v1/attest", BP_MEDIA_CMW, BP_KEEPER_EVIDENCE_MAX, true,
+     bp_k_attest_device},
+    {"device", "GET", EST "cacerts", NULL, 0, true, bp_k_est_cacerts},
+    {"device", "POST", EST "simplereenroll", PKCS_10, BP_KEEPER_CSR_MAX, true, bp_k_est_reenrol},
+    {"device", "GET", "/bedplate/v1/log/checkpoint", NULL, 0, true, bp_k_checkpoint},
+    {"device", "GET", "/bedplate/v1/log/consistency", NULL, 0, true, bp_k_consistency},
+    {"status", "GET", "/crl/issuing-0.crl", NULL, 0, false, bp_k_crl},
+    {"status", "GET", "/ca/issuing.cer", NULL, 0, false, bp_k_issuing},
+    {"status", "GET", "/ca/root.cer", NULL, 0, false, bp_k_root},
+};
+
+#define TABLE_N (sizeof table / sizeof table[0])
+
+static bool is(bp_span s, const char *text)
+{
+    return bp_span_equal(s, bp_span_cstr(text));
+}
+
+static bp_span path_of(bp_span target)
+{
+    for (size_t i = 0; i < target.n; i++) {
+        if (target.p[i] == '?') {
+            return bp_span_sub(target, 0, i);
+        }
+    }
+    return target;
+}
+
+/* Media types compare without case and without parameters (RFC 9110 section 8.3.1). */
+static bool is_type(bp_span got, const char *want)
+{
+    const size_t n = strlen(want);
+    if (got.n < n || (got.n > n && got.p[n] != ';' && got.p[n] != ' ')) {
+        return false;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const uint8_t c = got.p[i];
+        if ((char)(c >= 'A' && c <= 'Z' ? c + 32 : c) != want[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static enum bp_problem admit(const struct endpoint *e, const struct bp_ex_request *q)
+{
+    if (e->is_device && (q->peer_spki.n != BP_DIGEST_SIZE || !is(q->peer_issuer, "device"))) {
+        return BP_P_WRONG_ISSUER;
+    }
+    if (q->body.n > e->body_max) {
+        return BP_P_TOO_LARGE;
+    }
+    return e->content_type != NULL && !is_type(q->content_type, e->content_type) ? BP_P_MEDIA_TYPE
+                                                                                 : BP_P_NONE;
+}
+
+static void dispatch(struct bp_job *j)
+{
+    const bp_span path = path_of(j->q.target);
+    bool known = false;
+    for (size_t i = 0; i < TABLE_N; i++) {
+        const struct endpoint *e = &table[i];
+        if (!is(j->q.listener, e->listener) || !is(path, e->path)) {
+            continue;
+        }
+        known = true;
+        if (!is(j->q.method, e->method)) {
+            continue;
+        }
+        const enum bp_problem problem = admit(e, &j->q);
+        if (problem != BP_P_NONE) {
+            bp_k_refuse(j, problem, NULL);
+        } else {
+            e->handle(j);
+        }
+        return;
+    }
+    if (!known && bp_k_route(j)) {
+        return;
+    }
+    bp_k_refuse(j, known ? BP_P_METHOD : BP_P_NOT_FOUND, NULL);
+}
+
+/* -- requests ------------------------------------------------------------------------------------ */
+static void reply_empty(struct bp_keeper *k, uint64_t id, enum bp_problem status)
+{
+    const uint8_t nothing = 0xa0;
+    k->count.refused++;
+    k->port.reply(k->port.self, id, status, bp_span_of(&nothing, 1));
+}
+
+static struct bp_job *take_in(struct bp_keeper *k, uint64_t id, bp_span body)
+{
+    struct bp_job *j = bp_alloc(sizeof *j);
+    uint8_t *copy = bp_alloc(body.n);
+    if (j == NULL || copy == NULL) {
+        bp_free(j);
+        bp_free(copy);
+        return NULL;
+    }
+    if (body.n > 0) {
+        memcpy(copy, body.p, body.n);
+    }
+    *j = (struct bp_job){.k = k, .id = id, .body = copy, .body_n = body.n, .next = k->open};
+    if (k->open != NULL) {
+        k->open->prev = j;
+    }
+    k->open = j;
+    k->open_bytes += body.n;
+    k->count.open++;
+    return j;
+}
+
+void bp_keeper_http(struct bp_keeper *k, uint64_t id, bp_span body)
+{
+    k->count.requests++;
+    if (k->is_ending || k->count.open >= BP_KEEPER_OPEN_MAX ||
+        body.n > BP_KEEPER_BYTES_MAX - k->open_bytes) {
+        k->count.busy++;
+        reply_empty(k, id, BP_P_BUSY);
+        return;
+    }
+    struct bp_job *j = take_in(k, id, body);
+    if (j == NULL) {
+        k->count.busy++;
+        reply_empty(k, id, BP_P_BUSY);
+        return;
+    }
+    const bp_result r = bp_ex_request_read(bp_span_of(j->body, j->body_n), &j->q);
+    if (bp_failed(r)) {
+        /* A front of ours sends no such thing; its own table says how it answers its peer. */
+        bp_k_drop(j);
+        reply_empty(k, id, BP_P_MALFORMED);
+        return;
+    }
+    k->registry.now_ms = bp_k_now(k);
+    dispatch(j);
+}
+
+/* -- time ---------------------------------------------------------------------------------------- */
+void bp_keeper_turn(struct bp_keeper *k)
+{
+    const int64_t now = bp_k_mono(k);
+    k->wake_at = INT64_MAX;
+    if (bp_store_is_open(k->store) &&
+        (now - k->group_since >= BP_KEEPER_GROUP_MS || k->group_answers >= k->count.open ||
+         k->group_acts >= BP_KEEPER_GROUP_MAX)) {
+        bp_k_commit(k);
+    }
+    if (now >= k->tick_at) {
+        k->tick_at = now + BP_K_TICK_MS;
+        bp_k_tick(k);
+        bp_k_commit(k);
+    }
+    bp_k_publish(k);
+    if (bp_store_is_open(k->store)) {
+        bp_k_wake(k, k->group_since + BP_KEEPER_GROUP_MS - now);
+    }
+    bp_k_wake(k, k->tick_at - now);
+}
+
+void bp_keeper_joined(struct bp_keeper *k, enum bp_keeper_to to)
+{
+    switch (to) {
+    case BP_TO_APPRAISER:
+    case BP_TO_APPRAISERS:
+        bp_k_send_references(k);
+        break;
+    case BP_TO_SIGNER_LOG:
+        bp_k_ask_head(k);
+        break;
+    case BP_TO_SIGNER_CA:
+        k->crl_retry = 0;
+        k->crl_wanted |= !k->crl_known;
+        bp_k_crl_make(k);
+        break;
+    case BP_TO_FRONTS:
+        bp_k_send_deny_all(k);
+        bp_k_send_state(k, !k->is_ending);
+        break;
+    case BP_TO_OPERATE:
+        break;
+    }
+}
+
+bool bp_keeper_finish(struct bp_keeper *k)
+{
+    if (!k->is_ending) {
+        k->is_ending = true;
+        bp_k_send_state(k, false);
+    }
+    bp_k_commit(k);
+    return k->open == NULL && !k->is_appending && !k->crl_open;
+}
+
+struct bp_keeper_count bp_keeper_count(const struct bp_keeper *k)
+{
+    return k->count;
+}
+
+bp_store *bp_keeper_store(struct bp_keeper *k)
+{
+    return k->store;
+}
+
+/* -- life ---------------------------------------------------------------------------------------- */
+static bp_result note_start(void *self)
+{
+    struct bp_keeper *k = self;
+    const struct bp_event_detail detail[] = {
+        {BP_SPAN_STR("version"), BP_VAL_TEXT, 0, bp_span_cstr(k->cfg.version)}};
+    return bp_k_event(k, BP_EV_STARTED, NULL, detail, 1);
+}
+
+static bp_result start(struct bp_keeper *k)
+{
+    char needs[64];
+    BP_TRY(bp_store_open(k->cfg.store_path, BP_STORE_WRITE, k->cfg.version, needs, &k->store));
+    BP_TRY(bp_log_open(&k->log, k->store, k->crypto));
+    k->log.appended = bp_k_stream_note;
+    k->log.self = k;
+    k->registry = (struct bp_registry){.store = k->store,
+                                       .log = &k->log,
+                                       .crypto = k->crypto,
+                                       .entropy = &k->entropy,
+                                       .effects = &k->effects,
+                                       .now_ms = bp_k_now(k)};
+    memcpy(k->registry.owner_secret, k->cfg.owner_secret, sizeof k->registry.owner_secret);
+    BP_TRY(bp_k_settings_load(k));
+    BP_TRY(bp_k_policy_load(k));
+    BP_TRY(bp_k_publish_load(k));
+    bp_k_watch_start(k);
+    /* On a full disk the server still starts: it answers, and says that it is full. */
+    BP_IGNORE(bp_k_act(k, note_start, k), "counted as full; the event of recovery tells of it");
+    bp_k_commit(k);
+    bp_k_ask_head(k);
+    return BP_OK;
+}
+
+bp_result bp_keeper_new(const struct bp_keeper_config *cfg, const struct bp_keeper_port *port,
+                        const struct bp_clock *clock, const struct bp_entropy *entropy,
+                        struct bp_crypto *crypto, struct bp_keeper **ret)
+{
+    struct bp_keeper *k = bp_alloc(sizeof *k);
+    if (k == NULL) {
+        return BP_FAIL(NO_MEMORY);
+    }
+    k->cfg = *cfg;
+    k->port = *port;
+    k->clock = *clock;
+    k->entropy = *entropy;
+    k->crypto = crypto;
+    k->answered_end = &k->answered;
+    k->signing_end = &k->signing;
+    k->wake_at = INT64_MAX;
+    k->day[0] = -1;
+    k->day[1] = -1;
+    k->out = bp_alloc(BP_MSG_BODY_MAX);
+    k->room = bp_alloc(BP_K_ROOM);
+    k->stream_text = bp_alloc(BP_K_STREAM_ROOM);
+    bp_result r = BP_FAIL(NO_MEMORY);
+    if (k->out != NULL && k->room != NULL && k->stream_text != NULL) {
+        r = start(k);
+    }
+    if (bp_failed(r)) {
+        bp_keeper_free(k);
+        return r;
+    }
+    *ret = k;
+    return BP_OK;
+}
+
+void bp_keeper_free(struct bp_keeper *k)
+{
+    if (k == NULL) {
+        return;
+    }
+    while (k->open != NULL) {
+        bp_k_drop(k->open);
+    }
+    bp_k_contacts_free(k);
+    bp_store_free(k->store);
+    bp_free(k->stream_text);
+    bp_free(k->room);
+    bp_free(k->out);
+    bp_free_secret(k, sizeof *k);
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fleet/keeper/status - signed objects that anybody may read: certificates, the CRL, the newest head
+ * and proofs that one head extends another. */
+#include "fleet/keeper/internal.h"
+
+#include "codec/device.h"
+
+#define BP_MODULE PROC
+
+void bp_k_anchor(struct bp_job *j)
+{
+    bp_k_ok(j, BP_SPAN_STR("application/pkix-cert"), j->k->cfg.root_der);
+}
+
+void bp_k_root(struct bp_job *j)
+{
+    bp_k_ok(j, BP_SPAN_STR("application/pkix-cert"), j->k->cfg.root_der);
+}
+
+void bp_k_issuing(struct bp_job *j)
+{
+    bp_k_ok(j, BP_SPAN_STR("application/pkix-cert"), j->k->cfg.issuing_der);
+}
+
+void bp_k_crl(struct bp_job *j)
+{
+    uint64_t number = 0;
+    int64_t at = 0;
+    bp_span der = BP_SPAN_EMPTY;
+    const bp_result r = bp_store_crl(j->k->store, "issuing", &number, &at, &der);
+    if (bp_failed(r)) {
+        bp_k_refuse(j, bp_is(r, BP_E_NOT_FOUND) ? BP_P_UNAVAILABLE : bp_k_problem_of(r), NULL);
+        return;
+    }
+    bp_k_ok(j, BP_SPAN_STR("application/pkix-crl"), der);
+}
+
+void bp_k_checkpoint(struct bp_job *j)
+{
+    struct bp_tree_row t = {0};
+    const bp_result r = bp_store_tree(j->k->store, &t);
+    if (bp_failed(r) || t.checkpoint.n == 0) {
+        bp_k_refuse(j, bp_failed(r) ? bp_k_problem_of(r) : BP_P_UNAVAILABLE, NULL);
+        return;
+    }
+    bp_k_ok(j, BP_SPAN_STR("text/plain; charset=utf-8"), t.checkpoint);
+}
+
+/* A member of the query, as digits. */
+static bool query_number(bp_span target, const char *name, uint64_t *ret)
+{
+    const size_t name_n = strlen(name);
+    size_t at = 0;
+    while (at < target.n && target.p[at] != '?') {
+        at++;
+    }
+    while (at < target.n) {
+        at++; /* past '?' or '&' */
+        if (target.n - at > name_n && memcmp(target.p + at, name, name_n) == 0 &&
+            target.p[at + name_n] == '=') {
+            size_t i = at + name_n + 1;
+            uint64_t v = 0;
+            const size_t begin = i;
+            for (; i < target.n && target.p[i] >= '0' && target.p[i] <= '9' && i - begin < 18; i++) {
+                v = v * 10 + (uint64_t)(target.p[i] - '0');
+            }
+            *ret = v;
+            return i > begin && (i == target.n || target.p[i] == '&');
+        }
+        while (at < target.n && target.p[at] != '&') {
+            at++;
+        }
+    }
+    return false;
+}
+
+static bp_result prove(struct bp_keeper *k, uint64_t from, uint64_t to, size_t *ret_n)
+{
+    uint8_t proof[BP_MERKLE_MAX_PROOF * BP_DIGEST_SIZE];
+    size_t n = 0;
+    struct bp_consistency v = {.from = from, .to = to};
+    BP_TRY(bp_log_consistency(k->store, k->crypto, from, to, proof, &n));
+    for (size_t i = 0; i < n / BP_DIGEST_SIZE && i < BP_DEVICE_PROOF_MAX; i++) {
+        v.hash[v.hashes++] = bp_span_of(proof + i * BP_DIGEST_SIZE, BP_DIGEST_SIZE);
+    }
+    return bp_consistency_write(&v, k->room, BP_K_ROOM, ret_n);
+}
+
+void bp_k_consistency(struct bp_job *j)
+{
+    struct bp_keeper *k = j->k;
+    uint64_t from = 0;
+    uint64_t to = 0;
+    size_t n = 0;
+    if (!query_number(j->q.target, "from", &from) || !query_number(j->q.target, "to", &to)) {
+        bp_k_refuse(j, BP_P_VALUE, "from and to are sizes of the log");
+        return;
+    }
+    /* Only what a head was signed over: what came since may yet be lost. */
+    if (from > to || to > k->signed_size) {
+        bp_k_refuse(j, BP_P_NOT_FOUND, "the log has no such head");
+        return;
+    }
+    const bp_result r = prove(k, from, to, &n);
+    if (bp_failed(r)) {
+        bp_k_refuse(j, bp_k_problem_of(r), NULL);
+        return;
+    }
+    bp_k_ok(j, BP_SPAN_STR(BP_MEDIA_CBOR), bp_span_of(k->room, n));
+}
