@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fleet/signer/ca - life of the ca signer, its table of ops, and the certificates that no evidence stands behind. */
+#include "fleet/signer/ca.h"
+
+#include "codec/cbor.h"
+#include "platform/linux/file.h"
+
+#define BP_MODULE SIGNER
+
+#define CRL_STATE     "state/ca/crl"
+#define CRL_STATE_MAX 64u
+#define DAY_MS        86400000LL
+
+/* --- pieces that the ops share --- */
+
+enum bp_ca_rule ca_answer_bytes(struct bp_ca_signer *s, bp_span v)
+{
+    return bp_failed(bp_msg_bytes_write(v, s->answer, BP_MSG_BODY_MAX, &s->answer_n)) ? BP_CA_TOO_LARGE : BP_CA_NONE;
+}
+
+bool ca_is_pseudonym(bp_span p)
+{
+    for (size_t i = 0; i < p.n; i++) {
+        const uint8_t c = p.p[i];
+        const bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
+        if (!ok || (i == 0 && (c == '-' || c == '.'))) {
+            return false;
+        }
+    }
+    return p.n > 0 && p.n <= BP_CERT_TEXT_MAX;
+}
+
+enum bp_ca_rule ca_read_csr(struct bp_ca_signer *s, bp_span der, struct bp_csr *ret)
+{
+    if (bp_failed(bp_csr_read(der, ret))) {
+        return BP_CA_CSR_FORM;
+    }
+    if (ret->key.type != BP_KEY_P256) {
+        return BP_CA_CSR_KEY;
+    }
+    return bp_failed(bp_x509_verify(s->crypto, &ret->key, ret->alg, ret->tbs, ret->signature)) ? BP_CA_CSR_SIGNATURE
+                                                                                              : BP_CA_NONE;
+}
+
+/* --- certificates without evidence, by issuers of their own --- */
+
+struct plain {
+    enum bp_cert_profile profile;
+    enum bp_site_cert by;
+    struct bp_key *key;
+    bp_span name;
+    int64_t life_ms;
+};
+
+static enum bp_ca_rule issue_plain(struct bp_ca_signer *s, bp_span der, const struct plain *p)
+{
+    struct bp_csr csr;
+    struct bp_issuer issuer;
+    uint8_t cert[BP_CERT_MAX];
+    size_t n = 0;
+    const enum bp_ca_rule rule = ca_read_csr(s, der, &csr);
+    if (rule != BP_CA_NONE) {
+        return rule;
+    }
+    const struct bp_signer signer = bp_key_signer(p->key);
+    const int64_t now = bp_wall_ms(s->clock);
+    const struct bp_cert_request q = {.profile = p->profile,
+                                      .spki = csr.spki,
+                                      .common_name = p->name,
+                                      .organisation = bp_span_cstr(s->site->org),
+                                      .not_before_ms = now - BP_CA_SKEW_MS,
+                                      .not_after_ms = now + p->life_ms};
+    if (bp_failed(bp_issuer_of(s->site->cert[p->by], &signer, &issuer))) {
+        return BP_CA_INTERNAL;
+    }
+    const bp_result r = bp_cert_issue(s->crypto, s->entropy, &issuer, &q, cert, sizeof cert, &n);
+    if (bp_failed(r)) {
+        return bp_is(r, BP_E_BAD_ARGUMENT) ? BP_CA_PSEUDONYM : BP_CA_INTERNAL;
+    }
+    return ca_answer_bytes(s, bp_span_of(cert, n));
+}
+
+static enum bp_ca_rule issue_brownfield(struct bp_ca_signer *s, bp_span body)
+{
+    struct bp_msg_brownfield m;
+    if (bp_failed(bp_msg_brownfield_read(body, &m))) {
+        return BP_CA_REQUEST;
+    }
+    const struct plain p = {BP_CERT_BROWNFIELD, BP_SITE_CERT_BROWNFIELD, s->brownfield, m.pseudonym, BP_CA_BROWNFIELD_MS};
+    return ca_is_pseudonym(m.pseudonym) ? issue_plain(s, m.csr, &p) : BP_CA_PSEUDONYM;
+}
+
+static enum bp_ca_rule issue_operator(struct bp_ca_signer *s, bp_span body)
+{
+    struct bp_msg_operator m;
+    if (bp_failed(bp_msg_operator_read(body, &m))) {
+        return BP_CA_REQUEST;
+    }
+    const struct plain p = {BP_CERT_OPERATOR, BP_SITE_CERT_OPERATORS, s->operators, m.name, (int64_t)m.days * DAY_MS};
+    return issue_plain(s, m.csr, &p);
+}
+
+/* --- revocation lists --- */
+
+static bp_result write_number(const struct bp_ca_signer *s, uint64_t number)
+{
+    uint8_t room[CRL_STATE_MAX];
+    char path[BP_SITE_PATH_MAX];
+    bp_cw w = bp_cw_over(room, sizeof room);
+    bp_cw_map(&w, 4);
+    bp_cw_uint(&w, 1);
+    bp_cw_cstr(&w, "crl-number");
+    bp_cw_uint(&w, 2);
+    bp_cw_uint(&w, 1);
+    bp_cw_uint(&w, 3);
+    bp_cw_uint(&w, 0);
+    bp_cw_uint(&w, 4);
+    bp_cw_uint(&w, number);
+    BP_TRY(bp_cw_finish(&w));
+    BP_TRY(bp_site_path(s->site, CRL_STATE, path, sizeof path));
+    return bp_file_write(path, BP_FILE_SECRET, bp_cw_span(&w));
+}
+
+static bp_result parse_number(bp_span in, uint64_t *ret)
+{
+    BP_TRY(bp_cbor_check(in));
+    bp_rd rd = bp_rd_over(in);
+    const bool head = bp_cbor_get_map(&rd) == 4 && bp_cbor_get_uint(&rd) == 1 &&
+                      bp_span_equal(bp_cbor_get_tstr(&rd), BP_SPAN_STR("crl-number")) && bp_cbor_get_uint(&rd) == 2 &&
+                      bp_cbor_get_uint(&rd) == 1 && bp_cbor_get_uint(&rd) == 3 && bp_cbor_get_uint(&rd) == 0 &&
+                      bp_cbor_get_uint(&rd) == 4;
+    const uint64_t number = bp_cbor_get_uint(&rd);
+    BP_TRY(bp_rd_finish(&rd));
+    if (!head) {
+        return BP_FAIL(MALFORMED);
+    }
+    *ret = number;
+    return BP_OK;
+}
+
+/* Without a file no list was signed yet. */
+static bp_result read_number(struct bp_ca_signer *s)
+{
+    char path[BP_SITE_PATH_MAX];
+    uint8_t *bytes = NULL;
+    size_t n = 0;
+    BP_TRY(bp_site_path(s->site, CRL_STATE, path, sizeof path));
+    bp_result r = bp_file_read(path, BP_FILE_SECRET, CRL_STATE_MAX, &bytes, &n);
+    if (bp_is(r, BP_E_NOT_FOUND)) {
+        return BP_OK;
+    }
+    if (!bp_failed(r)) {
+        r = parse_number(bp_span_of(bytes, n), &s->crl_number);
+        bp_free(bytes);
+    }
+    return r;
+}
+
+static enum bp_ca_rule sign_list(struct bp_ca_signer *s, const struct bp_crl_entry *entries, size_t count, uint64_t number)
+{
+    struct bp_issuer issuer;
+    size_t n = 0;
+    const int64_t now = bp_wall_ms(s->clock);
+    const struct bp_signer signer = bp_key_signer(s->issuing);
+    if (bp_failed(bp_issuer_of(s->site->cert[BP_SITE_CERT_ISSUING], &signer, &issuer))) {
+        return BP_CA_INTERNAL;
+    }
+    const bp_result r =
+        bp_crl_issue(&issuer, entries, count, number, now, now + BP_CA_CRL_MS, s->room, BP_MSG_BODY_MAX, &n);
+    if (bp_failed(r)) {
+        return bp_is(r, BP_E_BAD_ARGUMENT) ? BP_CA_CRL_ENTRY : bp_is(r, BP_E_NO_SPACE) ? BP_CA_TOO_LARGE : BP_CA_INTERNAL;
+    }
+    /* The number is on disk before the list is given out, so that none is ever younger than one before it. */
+    if (number != s->crl_number && bp_failed(write_number(s, number))) {
+        return BP_CA_STORAGE;
+    }
+    s->crl_number = number;
+    return ca_answer_bytes(s, bp_span_of(s->room, n));
+}
+
+static enum bp_ca_rule crl(struct bp_ca_signer *s, bp_span body)
+{
+    struct bp_msg_crl m;
+    struct bp_msg_revoked e;
+    if (bp_failed(bp_msg_crl_read(body, &m))) {
+        return BP_CA_REQUEST;
+    }
+    if (m.number < s->crl_number) {
+        return BP_CA_CRL_NUMBER;
+    }
+    const size_t count = m.count;
+    struct bp_crl_entry *entries = bp_alloc_array(count + 1, sizeof *entries);
+    if (entries == NULL) {
+        return BP_CA_INTERNAL;
+    }
+    for (size_t i = 0; i < count && bp_msg_crl_next(&m, &e); i++) {
+        entries[i] = (struct bp_crl_entry){e.serial, (int64_t)e.revoked_ms, (uint8_t)e.reason};
+    }
+    const enum bp_ca_rule rule = sign_list(s, entries, count, m.number);
+    bp_free(entries);
+    return rule;
+}
+
+/* --- the table --- */
+
+static const struct {
+    const char *op;
+    enum bp_ca_rule (*run)(struct bp_ca_signer *, bp_span body);
+} ops[] = {
+    {"credential", ca_credential},           {"bind", ca_bind}, {"issue", ca_issue}, {"issue-brownfield", issue_brownfield},
+    {"issue-operator", issue_operator},      {"crl", crl},
+};
+
+static const struct {
+    const char *name;
+    enum bp_problem status;
+} rules[BP_CA_RULES] = {
+    [BP_CA_NONE] = {"none", BP_P_NONE},
+#define BP_X(name, text, problem) [BP_CA_##name] = {text, BP_P_##problem},
+    BP_CA_RULE_LIST(BP_X)
+#undef BP_X
+};
+
+void bp_ca_signer_answer(struct bp_ca_signer *s, bp_span op, bp_span body, struct bp_signer_answer *ret)
+{
+    s->rule = BP_CA_OP;
+    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
+        if (bp_span_equal(op, bp_span_cstr(ops[i].op))) {
+            s->rule = ops[i].run(s, body);
+        }
+    }
+    *ret = s->rule == BP_CA_NONE
+               ? (struct bp_signer_answer){BP_P_NONE, bp_span_of(s->answer, s->answer_n)}
+               : signer_refuse(rules[s->rule].status, rules[s->rule].name, s->answer, BP_MSG_BODY_MAX);
+}
+
+enum bp_ca_rule bp_ca_signer_rule(const struct bp_ca_signer *s)
+{
+    return s->rule;
+}
+
+size_t bp_ca_signer_anchors(const struct bp_ca_signer *s)
+{
+    return bp_anchors_count(s->anchors);
+}
+
+/* --- life --- */
+
+static bp_result open_keys(struct bp_ca_signer *s)
+{
+    struct bp_x509 x;
+    BP_TRY(bp_site_key_open(s->site, BP_SITE_KEY_ISSUING, &s->issuing));
+    BP_TRY(bp_site_key_open(s->site, BP_SITE_KEY_OPERATORS, &s->operators));
+    BP_TRY(bp_site_key_open(s->site, BP_SITE_KEY_BROWNFIELD, &s->brownfield));
+    BP_TRY(bp_site_key_open(s->site, BP_SITE_KEY_BIND, &s->bind));
+    BP_TRY(bp_hash(s->crypto, BP_HASH_SHA256, bp_key_spki(s->bind), s->bind_kid));
+    BP_TRY(bp_x509_read(s->site->cert[BP_SITE_CERT_RESULT], &x));
+    s->result_key = x.key;
+    return bp_hash(s->crypto, BP_HASH_SHA256, x.spki, s->result_kid);
+}
+
+static bp_result begin(struct bp_ca_signer *s)
+{
+    char path[BP_SITE_PATH_MAX];
+    s->pending = bp_alloc_array(BP_CA_PENDING_MAX, sizeof *s->pending);
+    s->scratch = bp_alloc(CA_SCRATCH);
+    s->room = bp_alloc(BP_MSG_BODY_MAX);
+    s->answer = bp_alloc(BP_MSG_BODY_MAX);
+    if (s->pending == NULL || s->scratch == NULL || s->room == NULL || s->answer == NULL) {
+        return BP_FAIL(NO_MEMORY);
+    }
+    BP_TRY(open_keys(s));
+    BP_TRY(bp_site_path(s->site, "anchors", path, sizeof path));
+    BP_TRY(bp_anchors_load(path, &s->anchors));
+    return read_number(s);
+}
+
+bp_result bp_ca_signer_new(const struct bp_site *site, struct bp_crypto *c, const struct bp_entropy *entropy,
+                           const struct bp_clock *clock, struct bp_ca_signer **ret)
+{
+    struct bp_ca_signer *s = bp_alloc(sizeof *s);
+    if (s == NULL) {
+        return BP_FAIL(NO_MEMORY);
+    }
+    s->site = site;
+    s->crypto = c;
+    s->entropy = entropy;
+    s->clock = clock;
+    const bp_result r = begin(s);
+    if (bp_failed(r)) {
+        bp_ca_signer_free(s);
+        return r;
+    }
+    *ret = s;
+    return BP_OK;
+}
+
+void bp_ca_signer_free(struct bp_ca_signer *s)
+{
+    if (s != NULL) {
+        bp_key_free(s->issuing);
+        bp_key_free(s->operators);
+        bp_key_free(s->brownfield);
+        bp_key_free(s->bind);
+        bp_anchors_free(s->anchors);
+        bp_free_secret(s->pending, s->pending == NULL ? 0 : BP_CA_PENDING_MAX * sizeof *s->pending);
+        bp_free(s->scratch);
+        bp_free(s->room);
+        bp_free(s->answer);
+        bp_free(s);
+    }
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fleet/signer/ca - state of the ca signer, and its ops by file: enrol.c (credential, bind), issue.c (issue), ca.c (the
+ * rest). An op answers by writing into s->answer and giving the rule that was broken. For this folder only. */
+#ifndef BP_FLEET_SIGNER_CA_H
+#define BP_FLEET_SIGNER_CA_H
+
+#include "codec/akbinding.h"
+#include "codec/cose.h"
+#include "codec/ear.h"
+#include "codec/evidence.h"
+#include "core/devid.h"
+#include "core/tpmkey.h"
+#include "fleet/signer/anchors.h"
+#include "fleet/signer/internal.h"
+
+/* A credential that was made and whose proof is awaited. */
+struct ca_pending {
+    int64_t until_ms; /* by the monotonic clock; 0: free */
+    uint8_t device_id[BP_DEVID_SIZE];
+    uint8_t ak_name[BP_AKBINDING_NAME_SIZE];
+    uint8_t proof[BP_SHA256_SIZE];
+    enum bp_ek_class kind;
+    uint32_t eks;
+    uint8_t ek[BP_AKBINDING_EKS_MAX][BP_SHA256_SIZE];
+    size_t ak_n;
+    uint8_t ak[BP_AKBINDING_AK_MAX];
+};
+
+#define CA_SCRATCH BP_COSE_SCRATCH(2 * BP_COSE_MAX_PROTECTED, BP_MSG_SIGNED_MAX, 0)
+
+struct bp_ca_signer {
+    const struct bp_site *site;
+    struct bp_crypto *crypto;
+    const struct bp_entropy *entropy;
+    const struct bp_clock *clock;
+    struct bp_anchors *anchors;
+    struct bp_key *issuing, *operators, *brownfield, *bind;
+    uint8_t bind_kid[BP_SHA256_SIZE];
+    uint8_t result_kid[BP_SHA256_SIZE];
+    struct bp_pubkey result_key; /* into the site */
+    uint64_t crl_number;
+    enum bp_ca_rule rule;
+    struct ca_pending *pending;
+    uint8_t *scratch; /* CA_SCRATCH */
+    uint8_t *room;    /* BP_MSG_BODY_MAX: what goes into an answer */
+    uint8_t *answer;  /* BP_MSG_BODY_MAX */
+    size_t answer_n;
+};
+
+enum bp_ca_rule ca_credential(struct bp_ca_signer *s, bp_span body);
+enum bp_ca_rule ca_bind(struct bp_ca_signer *s, bp_span body);
+enum bp_ca_rule ca_issue(struct bp_ca_signer *s, bp_span body);
+
+/* Puts {1: v} into the answer. */
+enum bp_ca_rule ca_answer_bytes(struct bp_ca_signer *s, bp_span v);
+
+/* A request for a certificate: P-256 and signed by its own key. */
+enum bp_ca_rule ca_read_csr(struct bp_ca_signer *s, bp_span der, struct bp_csr *ret);
+
+/* Whether a name may stand in a device's certificate. */
+bool ca_is_pseudonym(bp_span s);
+
+/* An attestation key and its name: P-256, SHA-256 name, restricted, born in the chip and unable to leave it. */
+struct ca_ak {
+    struct bp_tpm_public pub;
+    struct bp_tpm_key_room room;
+    struct bp_pubkey key;
+    struct bp_tpm_name name;
+};
+enum bp_ca_rule ca_read_ak(struct bp_ca_signer *s, bp_span tpm2b, struct ca_ak *ret);
+
+#endif
