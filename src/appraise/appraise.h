@@ -49,7 +49,11 @@ BP_MUST_CHECK bp_result bp_appraise_request_write(const struct bp_appraise_reque
                                                   size_t *ret_len);
 BP_MUST_CHECK bp_result bp_appraise_request_read(bp_span body, struct bp_appraise_request *ret);
 
-/* --- device-state 1.0 --- */
+/* --- device-state 1.0 ---
+ * 4 [resetCount, restartCount]   5 [clock_ms, safe]   6 [as_of_ms, server_ms]   7 PCR digest   8 PCR values (bytes)
+ * 9 boot log digest, or empty: none judged in order   10 [events, Secure Boot: 0 off, 1 on, 2 not told]
+ * 11 [IMA entries, PCR 10 after them, unknown programs, violations]   12 array of release ids
+ * 13 array of [code, text, at]: findings that stay until the device starts again */
 
 #define BP_STATE_RELEASES_MAX 16u
 #define BP_STATE_STICKY_MAX   16u
@@ -61,12 +65,14 @@ struct bp_device_state {
     uint32_t restart_count;
     uint64_t clock_ms;
     bool safe;
-    int64_t server_ms; /* when the evidence arrived */
+    int64_t server_ms; /* when the evidence arrived: its quote was made before */
+    int64_t as_of_ms;  /* when its nonce was issued: its quote was made after */
     uint8_t pcr_digest[BP_SHA256_SIZE];
-    bp_span pcrs; /* 13 * 32 bytes */
+    bp_span pcrs; /* 13 * 32 bytes; empty: none were ever sent */
     bool has_log; /* a boot log of this boot was judged and is in order */
     uint8_t log[BP_SHA256_SIZE];
     uint64_t boot_events;
+    bool has_secure_boot; /* the log told its state */
     bool secure_boot;
     uint64_t ima_count;
     uint8_t ima_pcr[BP_SHA256_SIZE];

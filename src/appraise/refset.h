@@ -2,7 +2,8 @@
 /* appraise/refset - the reference values of all releases, compiled once into an immutable sorted set of digests.
  *
  * Built when releases change, read by every appraisal. All memory is the caller's; spans point into the CoRIM bytes,
- * which must live as long as the set. It verifies no signature: only bytes of releases that were accepted (or once
+ * ids and zones of the sources, which must live as long as the set. A required measurement is a group: any one of its
+ * SHA-256 digests stands for it; two measurements with the same PCR and digest are one group. It verifies no signature: only bytes of releases that were accepted (or once
  * were) are given to it. */
 #ifndef BP_APPRAISE_REFSET_H
 #define BP_APPRAISE_REFSET_H
@@ -33,6 +34,7 @@ struct bp_ref_release {
     uint32_t group_count;
     bp_span group_name[BP_REFSET_GROUPS_MAX];
     uint8_t group_pcr[BP_REFSET_GROUPS_MAX];
+    uint32_t programs; /* files that it lists for the IMA list; none: it does not ask for one */
     bool wants_secure_boot;
 };
 
@@ -50,7 +52,9 @@ struct bp_refset {
     uint32_t releases;
     struct bp_ref_entry *entry; /* ascending by digest, then release */
     uint32_t entries;
-    uint8_t digest[BP_SHA256_SIZE]; /* of all (release id, state, zone), ascending: what a result names */
+    /* What a result names: d := 32 zero bytes; for each row, ascending by release id, then zone, then state:
+     * d := SHA-256(d || id (32) || state (1) || zone). */
+    uint8_t digest[BP_SHA256_SIZE];
 };
 
 /* Counts what bp_refset_build needs. Errors as there. */
