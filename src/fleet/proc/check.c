@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fleet/proc/check - `bedplated check`: which fences would stand around the server's processes when it is started by who
+ * asks now, and whether directory, store and log are in order. It changes nothing and may run beside the server. */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "codec/note.h"
+#include "fleet/authority/site.h"
+#include "fleet/events/log.h"
+#include "fleet/proc/proc.h"
+#include "fleet/proc/sandbox.h"
+#include "fleet/store/store.h"
+#include "platform/linux/file.h"
+#include "platform/openssl/crypto.h"
+
+#define BP_MODULE PROC
+
+#define FINDINGS_MAX 8u
+#define HEAD_MAX     4096u
+
+struct finding {
+    const char *part;
+    bool ok;
+    char text[256];
+};
+
+struct check {
+    const char *dir;
+    struct bp_crypto *crypto;
+    struct bp_site *site;
+    struct finding finding[FINDINGS_MAX];
+    size_t count;
+    bool is_good;
+};
+
+__attribute__((format(printf, 4, 5))) static void found(struct check *k, const char *part, bool ok, const char *text, ...)
+{
+    if (k->count < FINDINGS_MAX) {
+        struct finding *f = &k->finding[k->count++];
+        va_list args;
+        f->part = part;
+        f->ok = ok;
+        va_start(args, text);
+        (void)vsnprintf(f->text, sizeof f->text, text, args);
+        va_end(args);
+    }
+    k->is_good = k->is_good && ok;
+}
+
+static const char *text_of(bp_result r)
+{
+    return bp_error_text(bp_error_of(r));
+}
+
+static void check_site(struct check *k)
+{
+    const bp_result r = bp_site_load(k->dir, k->crypto, &k->site);
+    if (bp_failed(r)) {
+        found(k, "directory", false, "%s", text_of(r));
+        return;
+    }
+    found(k, "directory", true, "the certificates of %s belong together", k->site->name);
+    if (!bp_site_has_root_key(k->site)) {
+        found(k, "root key", true, "is not on this machine");
+    } else if (k->site->evaluation) {
+        found(k, "root key", true, "lies in the directory: an evaluation only");
+    } else {
+        found(k, "root key", false, "still lies in the directory; move it off this machine");
+    }
+}
+
+/* The store's own head against the log's leaves: what was signed must be a head of the tree that is kept. */
+static void check_log(struct check *k, bp_store *store)
+{
+    struct bp_tree_row tree;
+    uint8_t root[BP_DIGEST_SIZE];
+    struct bp_note note;
+    struct bp_checkpoint head;
+    bp_result r = bp_store_tree(store, &tree);
+    if (!bp_failed(r) && tree.signed_size == 0) {
+        found(k, "log", true, "%llu events, no head is signed yet", (unsigned long long)tree.size);
+        return;
+    }
+    /* The row's text lives until the next call on the store. */
+    uint8_t text[HEAD_MAX];
+    const size_t text_n = bp_failed(r) ? 0 : tree.checkpoint.n;
+    if (text_n > sizeof text) {
+        r = BP_FAIL(LIMIT);
+    } else if (text_n > 0) {
+        memcpy(text, tree.checkpoint.p, text_n);
+    }
+    if (!bp_failed(r)) {
+        r = bp_log_root(store, k->crypto, tree.signed_size, root);
+    }
+    if (!bp_failed(r)) {
+        r = bp_note_read(bp_span_of(text, text_n), &note);
+    }
+    if (!bp_failed(r)) {
+        r = bp_checkpoint_read(&note, &head);
+    }
+    if (bp_failed(r)) {
+        found(k, "log", false, "the signed head cannot be checked: %s", text_of(r));
+    } else if (head.size != tree.signed_size || memcmp(head.root, root, sizeof root) != 0) {
+        found(k, "log", false, "the signed head of size %llu is not one of the events that are stored",
+              (unsigned long long)head.size);
+    } else {
+        found(k, "log", true, "%llu events, %llu under a signed head that is theirs", (unsigned long long)tree.size,
+              (unsigned long long)tree.signed_size);
+    }
+}
+
+static void check_store(struct check *k)
+{
+    char path[BP_SITE_PATH_MAX], needs[64] = "";
+    bp_store *store = NULL;
+    bp_result r = bp_site_path(k->site, "store/bedplate.db", path, sizeof path);
+    if (!bp_failed(r)) {
+        r = bp_store_open(path, BP_STORE_READ, BP_PRODUCT_VERSION, needs, &store);
+    }
+    if (bp_failed(r)) {
+        found(k, "store", false, "%s%s%s", text_of(r), needs[0] != '\0' ? "; it needs version " : "", needs);
+        return;
+    }
+    found(k, "store", true, "can be read");
+    check_log(k, store);
+    bp_store_free(store);
+}
+
+/* ---- telling ---- */
+
+static void put_json_text(const char *s)
+{
+    putchar('"');
+    for (; *s != '\0'; s++) {
+        const unsigned char c = (unsigned char)*s;
+        if (c == '"' || c == '\\') {
+            printf("\\%c", c);
+        } else if (c < 0x20) {
+            printf("\\u%04x", c);
+        } else {
+            putchar(c);
+        }
+    }
+    putchar('"');
+}
+
+static void tell_json(const struct check *k, uint32_t fences)
+{
+    printf("{\"ok\":%s,\"fences\":{", k->is_good ? "true" : "false");
+    for (unsigned f = 0; f < BP_FENCE_COUNT; f++) {
+        printf("%s\"%s\":%s", f > 0 ? "," : "", bp_fence_name((enum bp_fence)f), (fences & 1u << f) != 0 ? "true" : "false");
+    }
+    printf("},\"findings\":[");
+    for (size_t i = 0; i < k->count; i++) {
+        printf("%s{\"part\":", i > 0 ? "," : "");
+        put_json_text(k->finding[i].part);
+        printf(",\"ok\":%s,\"text\":", k->finding[i].ok ? "true" : "false");
+        put_json_text(k->finding[i].text);
+        putchar('}');
+    }
+    printf("]}\n");
+}
+
+static void tell(const struct check *k, uint32_t fences)
+{
+    for (unsigned f = 0; f < BP_FENCE_COUNT; f++) {
+        printf("fence %-14s %-4s %s\n", bp_fence_name((enum bp_fence)f), (fences & 1u << f) != 0 ? "up" : "DOWN",
+               bp_fence_text((enum bp_fence)f));
+    }
+    for (size_t i = 0; i < k->count; i++) {
+        printf("%-20s %-4s %s\n", k->finding[i].part, k->finding[i].ok ? "ok" : "BAD", k->finding[i].text);
+    }
+}
+
+int bp_check_main(int argc, char **argv)
+{
+    struct check k = {.is_good = true};
+    bool is_json = false;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--json") == 0) {
+            is_json = true;
+        } else if (strcmp(argv[i], "--dir") == 0 && i + 1 < argc) {
+            k.dir = argv[++i];
+        } else {
+            fprintf(stderr, "bedplated: %s is not an option of check\n", argv[i]);
+            return BP_EXIT_USAGE;
+        }
+    }
+    if (k.dir == NULL) {
+        fputs("bedplated: check needs --dir DIR\n", stderr);
+        return BP_EXIT_USAGE;
+    }
+    if (bp_failed(bp_crypto_openssl_new(16, &k.crypto))) {
+        return BP_EXIT_INTERNAL;
+    }
+    check_site(&k);
+    if (k.site != NULL) {
+        check_store(&k);
+    }
+    const uint32_t fences = bp_sandbox_possible();
+    if (is_json) {
+        tell_json(&k, fences);
+    } else {
+        tell(&k, fences);
+    }
+    bp_site_free(k.site);
+    bp_crypto_openssl_free(k.crypto);
+    return k.is_good ? BP_EXIT_OK : BP_EXIT_REFUSED;
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fleet/proc/signer_main - the three processes that hold keys: frames in, the pure handlers of fleet/signer, frames out.
+ *
+ * Keys are opened before the last fences are raised; after them none can be opened. A request is answered before the next
+ * is read, and a channel that asks more than it reads is closed by net/frame. */
+#include "fleet/proc/child.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fleet/authority/site.h"
+#include "fleet/signer/signer.h"
+#include "platform/linux/entropy.h"
+#include "platform/openssl/crypto.h"
+
+#define BP_MODULE PROC
+
+#define PEERS_MAX 32u
+#define LOOK_MS   1000u
+
+struct signer {
+    struct bp_child *c;
+    struct bp_site *site;
+    struct bp_crypto *crypto;
+    struct bp_entropy entropy;
+    struct bp_tls_signer *tls; /* one of the three */
+    struct bp_log_signer *log;
+    struct bp_ca_signer *ca;
+    struct bp_peer *peer[PEERS_MAX];
+    int anchors; /* the folder, as it was read */
+    struct timespec anchors_time;
+    struct bp_timer *look;
+};
+
+static struct signer me;
+
+static void on_request(void *self, struct bp_peer *p, uint64_t id, bp_span op, bp_span body)
+{
+    struct signer *s = self;
+    struct bp_signer_answer a = {.status = BP_P_UNSUPPORTED};
+    if (s->tls != NULL) {
+        bp_tls_signer_answer(s->tls, op, body, &a);
+    } else if (s->log != NULL) {
+        bp_log_signer_answer(s->log, op, body, &a);
+    } else {
+        bp_ca_signer_answer(s->ca, op, body, &a);
+    }
+    const bp_span map = a.body.n > 0 ? a.body : BP_SPAN_STR("\xa0");
+    BP_IGNORE(bp_peer_answer(p, id, a.status, map), "who asked is gone, and asks again over its next channel");
+}
+
+static void on_closed(void *self, struct bp_peer *p, bp_result why)
+{
+    struct signer *s = self;
+    (void)why;
+    for (size_t i = 0; i < PEERS_MAX; i++) {
+        if (s->peer[i] == p) {
+            s->peer[i] = NULL;
+        }
+    }
+    bp_peer_free(p);
+}
+
+/* Who may ask is decided by who is given a channel: the parent's table. */
+static void on_channel(void *self, bp_span name, int fd)
+{
+    struct signer *s = self;
+    const struct bp_peer_ops ops = {.on_request = on_request, .on_closed = on_closed};
+    (void)name;
+    for (size_t i = 0; i < PEERS_MAX; i++) {
+        if (s->peer[i] == NULL) {
+            const bp_result r = bp_peer_new(s->c->loop, fd, &ops, s, &s->peer[i]);
+            if (bp_failed(r)) {
+                bp_child_say_result(s->c, "a channel cannot be used", r);
+                bp_child_stop(s->c, BP_EXIT_INTERNAL);
+            }
+            return;
+        }
+    }
+    close(fd);
+}
+
+/* ---- accepted issuers of endorsement certificates ---- */
+
+static bp_result note_anchors(struct signer *s)
+{
+    char path[BP_PROC_PATH_MAX];
+    struct stat st;
+    BP_TRY(bp_child_path(s->c, "anchors", path));
+    s->anchors = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (s->anchors < 0 || fstat(s->anchors, &st) != 0) {
+        return BP_FAIL(NOT_FOUND);
+    }
+    s->anchors_time = st.st_mtim;
+    return BP_OK;
+}
+
+/* A file that came or went: this process cannot open it, so it ends, and the one that takes its place reads the folder. */
+static void look_at_anchors(void *arg)
+{
+    struct signer *s = arg;
+    struct stat st;
+    if (fstat(s->anchors, &st) == 0 &&
+        (st.st_mtim.tv_sec != s->anchors_time.tv_sec || st.st_mtim.tv_nsec != s->anchors_time.tv_nsec)) {
+        bp_child_say(s->c, "the accepted issuers changed; starting again with them");
+        bp_child_stop(s->c, BP_EXIT_OK);
+        return;
+    }
+    BP_IGNORE(bp_timer_start(s->look, LOOK_MS), "without it a change is seen at the next start");
+}
+
+/* ---- the process ---- */
+
+static bp_result load(void *self, struct bp_child *c)
+{
+    struct signer *s = self;
+    s->c = c;
+    s->entropy = bp_entropy_linux();
+    BP_TRY(bp_crypto_openssl_new(4096, &s->crypto));
+    BP_TRY(bp_site_load(c->dir, s->crypto, &s->site));
+    if (c->kind == BP_KIND_SIGNER_TLS) {
+        return bp_tls_signer_new(s->site, &s->tls);
+    }
+    if (c->kind == BP_KIND_SIGNER_LOG) {
+        return bp_log_signer_new(s->site, s->crypto, &s->log);
+    }
+    BP_TRY(note_anchors(s)); /* before they are read: a change meanwhile is a change */
+    return bp_ca_signer_new(s->site, s->crypto, &s->entropy, &c->clock, &s->ca);
+}
+
+static bp_result start(void *self)
+{
+    struct signer *s = self;
+    if (s->ca != NULL) {
+        BP_TRY(bp_timer_new(s->c->loop, look_at_anchors, s, &s->look));
+        BP_TRY(bp_timer_start(s->look, LOOK_MS));
+    }
+    bp_child_ready(s->c);
+    return BP_OK;
+}
+
+static void end(void *self)
+{
+    struct signer *s = self;
+    bp_child_stop(s->c, BP_EXIT_OK); /* requests are answered before the loop turns: none is open */
+}
+
+static void done(void *self)
+{
+    struct signer *s = self;
+    for (size_t i = 0; i < PEERS_MAX; i++) {
+        bp_peer_free(s->peer[i]);
+    }
+    bp_timer_free(s->look);
+    bp_tls_signer_free(s->tls);
+    bp_log_signer_free(s->log);
+    bp_ca_signer_free(s->ca);
+    bp_site_free(s->site);
+    bp_crypto_openssl_free(s->crypto);
+}
+
+const struct bp_child_ops *bp_signer_ops(void **ret_self)
+{
+    static const struct bp_child_ops ops = {
+        .load = load, .start = start, .channel = on_channel, .end = end, .done = done};
+    *ret_self = &me;
+    return &ops;
+}

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real server on loopback for the tests of this folder: made, started, looked at and ended by pid."""
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+
+BIN = os.environ.get("BP_BIN", "build/dev/bin")
+USER = 65534  # nobody: who the server is started as when it is not root
+passed = failed = 0
+
+
+def case(name, ok, why=""):
+    """One line a case, as the test programs print it."""
+    global passed, failed
+    if ok:
+        passed += 1
+        print(f"ok {name}")
+    else:
+        failed += 1
+        print(f"not ok {name}: {why}")
+    sys.stdout.flush()
+    return ok
+
+
+def finish():
+    print(f"{passed} passed, {failed} failed, 0 skipped")
+    sys.exit(0 if failed == 0 and passed > 0 else 1)
+
+
+def until(seconds, what):
+    """Waits for a condition; its last value is the answer."""
+    end = time.monotonic() + seconds
+    while True:
+        value = what()
+        if value or time.monotonic() > end:
+            return value
+        time.sleep(0.02)
+
+
+def children_of(pid):
+    """{name: pid} of the server's processes, from their command lines."""
+    found = {}
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            with open(f"/proc/{entry}/stat", encoding="utf-8") as f:
+                ppid = int(f.read().rsplit(")", 1)[1].split()[1])
+            with open(f"/proc/{entry}/cmdline", "rb") as f:
+                words = f.read().split(b"\0")
+        except OSError:
+            continue
+        if ppid == pid and len(words) > 3 and words[1] == b"--child":
+            kind, index = words[2].decode(), words[3].decode()
+            many = kind in ("front-device", "front-operate", "appraiser", "reader")
+            found[f"{kind}-{index}" if many else kind] = int(entry)
+    return found
+
+
+class Server:
+    """with Server() as s: s.ports["device"], s.dir, s.stderr(), s.children()"""
+
+    def __init__(self, program="bedplated", user=None, env=None, options=(), made=None):
+        self.program, self.user, self.env, self.options = f"{BIN}/{program}", user, env or {}, list(options)
+        self.top = made.top if made else tempfile.mkdtemp(prefix="bp-e2e-")
+        self.owns = made is None
+        self.dir = os.path.join(self.top, "server")
+        self.made = made is not None
+        self.process, self.ports = None, {}
+
+    def _as_user(self):
+        if self.user is None:
+            return {}
+        return {"user": self.user, "group": self.user, "extra_groups": []}
+
+    def init(self, *options):
+        if self.user is not None:
+            os.chown(self.top, self.user, self.user)
+        done = subprocess.run([f"{BIN}/bedplated", "init", "--dir", self.dir, "--name", "localhost", "--evaluation",
+                               "--json", *options], capture_output=True, text=True, check=False, **self._as_user())
+        if done.returncode != 0:
+            raise RuntimeError(f"init: exit {done.returncode}: {done.stderr}")
+        self.facts = json.loads(done.stdout)
+        self.made = True
+        return self.facts
+
+    def start(self, wait=20):
+        """Starts it; True once it said that it is ready."""
+        if not self.made:
+            self.init()
+        self.errors = open(os.path.join(self.top, "stderr"), "a+b")  # noqa: SIM115 - closed in stop
+        ports = [] if "--device-port" in self.options else [
+            "--device-port", "0", "--enrol-port", "0", "--operate-port", "0", "--status-port", "0"]
+        self.process = subprocess.Popen([self.program, "run", "--dir", self.dir, "--workers", "1", "--readers", "1",
+                                         *ports, *self.options],
+                                        stdout=subprocess.PIPE, stderr=self.errors, text=True, bufsize=1,
+                                        env={**os.environ, **self.env}, **self._as_user())
+        end = time.monotonic() + wait
+        os.set_blocking(self.process.stdout.fileno(), False)
+        text = ""
+        while time.monotonic() < end and self.process.poll() is None and "ready\n" not in text:
+            text += self.process.stdout.read() or ""
+            time.sleep(0.02)
+        for line in text.splitlines():
+            words = line.split()
+            if words and words[0] == "listening":
+                self.ports[words[1]] = int(words[2].rsplit(":", 1)[1])
+        return "ready\n" in text
+
+    def stderr(self):
+        with open(os.path.join(self.top, "stderr"), encoding="utf-8", errors="replace") as f:
+            return f.read()
+
+    def children(self):
+        return children_of(self.process.pid)
+
+    def stop(self, how=signal.SIGTERM, wait=15):
+        """The exit code, or None when it had to be killed."""
+        code = None
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(how)
+            try:
+                code = self.process.wait(wait)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        elif self.process:
+            code = self.process.returncode
+        if self.process:
+            self.process.stdout.close()
+            self.errors.close()
+        self.process = None
+        return code
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+        if self.owns:
+            shutil.rmtree(self.top, ignore_errors=True)
+
+    # ---- clients ----
+
+    def tls(self, name="localhost", cert=None):
+        context = ssl.create_default_context()
+        with open(os.path.join(self.dir, "certs/root.der"), "rb") as f:
+            context.load_verify_locations(cadata=f.read())
+        if cert:
+            context.load_cert_chain(cert)
+        return context
+
+    def connect(self, listener, name="localhost", cert=None, timeout=10):
+        plain = socket.create_connection(("127.0.0.1", self.ports[listener]), timeout=timeout)
+        if listener == "status":
+            return plain
+        return self.tls(cert=cert).wrap_socket(plain, server_hostname=name)
+
+    def request(self, listener, method, path, body=None, headers=None, name="localhost", cert=None, timeout=10):
+        """(status, headers, body) of one request over a connection of its own."""
+        sock = self.connect(listener, name, cert, timeout)
+        http_ = http.client.HTTPConnection("localhost", self.ports[listener], timeout=timeout)
+        http_.sock = sock
+        try:
+            http_.request(method, path, body=body, headers=headers or {})
+            answer = http_.getresponse()
+            return answer.status, answer.headers, answer.read()
+        finally:
+            http_.close()
