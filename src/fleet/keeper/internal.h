@@ -161,6 +161,7 @@ struct bp_keeper {
     bool crl_open;
     int64_t crl_at; /* wall time of the newest */
     uint64_t crl_number;
+    uint64_t crl_skip;
     size_t crl_count;
     bool crl_known; /* the store has one */
     int64_t crl_retry; /* monotonic */

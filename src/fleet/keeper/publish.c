@@ -258,12 +258,18 @@ static void on_crl(void *arg, bp_result r, uint64_t status, bp_span body)
     struct bp_keeper *k = arg;
     struct new_crl c = {k, BP_SPAN_EMPTY};
     k->crl_open = false;
+    if (!bp_failed(r) && status == BP_P_OUTDATED) {
+        /* The store was put back and the signer has counted on: look for its number in growing steps. */
+        k->crl_skip = k->crl_skip == 0 ? 1 : 2 * k->crl_skip;
+        k->crl_number += k->crl_skip;
+    }
     if (bp_failed(r) || status != 0 || bp_failed(bp_msg_bytes_read(body, &c.der)) ||
         bp_failed(bp_k_act(k, keep_crl, &c))) {
         crl_again(k);
         return;
     }
     k->crl_number++;
+    k->crl_skip = 0;
     k->crl_at = bp_k_now(k);
     k->crl_known = true;
     bp_k_crl_make(k);

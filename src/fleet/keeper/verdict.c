@@ -372,14 +372,10 @@ void bp_k_appraised(void *arg, bp_result r, uint64_t status, bp_span body)
     if (bp_k_failed_call(j, r, status)) {
         return;
     }
-    bp_span object = BP_SPAN_EMPTY;
-    r = bp_msg_bytes_read(body, &object);
-    if (!bp_failed(r)) {
-        x->object = bp_k_copy(object);
-        x->object_n = object.n;
-        r = x->object == NULL ? BP_FAIL(NO_MEMORY)
-                              : bp_appraisal_read(bp_span_of(x->object, x->object_n), &x->a);
-    }
+    x->object = bp_k_copy(body);
+    x->object_n = body.n;
+    r = x->object == NULL ? BP_FAIL(NO_MEMORY)
+                          : bp_appraisal_read(bp_span_of(x->object, x->object_n), &x->a);
     if (!bp_failed(r) && memcmp(x->a.evidence_digest, x->evidence, sizeof x->evidence) != 0) {
         r = BP_FAIL(MISMATCH); /* an answer to something else */
     }
