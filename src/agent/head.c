@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* agent/head - the device as a witness: it keeps the newest head of the server's log and lets no other history pass.
+ *
+ * The signature on a head is not judged here (the device has no use for the log's key; who is shown the kept head has):
+ * what counts is that one server, authenticated by TLS, may not show two histories. */
+#include "agent/agent.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "codec/note.h"
+#include "core/merkle.h"
+#include "platform/alloc.h"
+
+#define BP_MODULE AGENT
+
+#define HEAD_FILE "head"
+
+static bp_result read_head(bp_span text, struct bp_checkpoint *ret)
+{
+    struct bp_note note;
+    BP_TRY(bp_note_read(text, &note));
+    return bp_checkpoint_read(&note, ret);
+}
+
+static enum bp_outcome complain(struct bp_agent *a, const struct bp_checkpoint *old, const struct bp_checkpoint *now,
+                                const char *why)
+{
+    return bp_agent_say(a, BP_REFUSED,
+                        "the log of %s %s: kept head %" PRIu64 ", shown head %" PRIu64
+                        ". Keep the state folder and tell the operators.",
+                        a->dev.host, why, old->size, now->size);
+}
+
+static enum bp_outcome ask_proof(struct bp_agent *a, const struct bp_checkpoint *old, const struct bp_checkpoint *now)
+{
+    char target[96];
+    struct bp_reply reply;
+    struct bp_consistency proof;
+    uint8_t hashes[BP_DEVICE_PROOF_MAX * BP_SHA256_SIZE];
+    (void)snprintf(target, sizeof target, "/bedplate/v1/log/consistency?from=%" PRIu64 "&to=%" PRIu64, old->size,
+                   now->size);
+    bp_result r = bp_server_call(a->device, target, NULL, BP_SPAN_EMPTY, &reply);
+    if (bp_failed(r)) {
+        return bp_agent_say_call(a, r, a->device, "asking for a consistency proof");
+    }
+    if (reply.status != 200) {
+        return bp_agent_say_reply(a, &reply, "asking for a consistency proof");
+    }
+    r = bp_consistency_read(reply.body, &proof);
+    if (bp_failed(r) || proof.from != old->size || proof.to != now->size) {
+        return complain(a, old, now, "has no usable consistency proof");
+    }
+    for (uint32_t i = 0; i < proof.hashes; i++) {
+        memcpy(hashes + (size_t)i * BP_SHA256_SIZE, proof.hash[i].p, BP_SHA256_SIZE);
+    }
+    r = bp_merkle_verify_consistency(a->crypto, old->size, now->size, old->root, now->root,
+                                     bp_span_of(hashes, (size_t)proof.hashes * BP_SHA256_SIZE));
+    return bp_failed(r) ? complain(a, old, now, "does not continue the one that was kept") : BP_DONE;
+}
+
+/* BP_DONE with *ret_newer when the head shown is to be kept. */
+static enum bp_outcome compare(struct bp_agent *a, bp_span kept, const struct bp_checkpoint *now, bool *ret_newer)
+{
+    struct bp_checkpoint old;
+    *ret_newer = true;
+    if (bp_failed(read_head(kept, &old))) {
+        return BP_DONE; /* what is kept says nothing: begin anew */
+    }
+    if (!bp_span_equal(old.origin, now->origin)) {
+        *ret_newer = false;
+        return complain(a, &old, now, "has another name than before");
+    }
+    *ret_newer = now->size > old.size;
+    if (now->size < old.size) {
+        return complain(a, &old, now, "is shorter than the one that was kept");
+    }
+    if (now->size == old.size) {
+        return memcmp(old.root, now->root, sizeof old.root) == 0 ? BP_DONE
+                                                                 : complain(a, &old, now, "has two roots for one size");
+    }
+    const enum bp_outcome o = old.size == 0 ? BP_DONE : ask_proof(a, &old, now);
+    *ret_newer = o == BP_DONE;
+    return o;
+}
+
+enum bp_outcome bp_agent_check_head(struct bp_agent *a)
+{
+    struct bp_checkpoint now;
+    uint8_t *kept = NULL;
+    size_t kept_n = 0;
+    bool is_newer = true;
+    const bp_span shown = bp_span_of(a->head, a->head_n);
+    if (a->head_n == 0) {
+        return BP_DONE;
+    }
+    if (bp_failed(read_head(shown, &now))) {
+        return bp_agent_say(a, BP_REFUSED, "the log head that %s shows cannot be read. Tell the operators.", a->dev.host);
+    }
+    enum bp_outcome o = BP_DONE;
+    if (!bp_failed(bp_state_text_load(a->state, HEAD_FILE, &kept, &kept_n))) {
+        o = compare(a, bp_span_of(kept, kept_n), &now, &is_newer);
+        bp_free(kept);
+    }
+    if (o != BP_DONE || !is_newer) {
+        return o;
+    }
+    const bp_result r = bp_state_text_save(a->state, HEAD_FILE, shown);
+    return bp_failed(r) ? bp_agent_say(a, BP_FAILED, "the log head cannot be stored: %s. Check the state folder's room.",
+                                       bp_error_text(bp_error_of(r)))
+                        : BP_DONE;
+}

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* agent/run - the agent's life: attest when the server wants it, keep its head, renew in time, and go on when the server
+ * is away. One round at a time, driven by one timer; a round blocks for as long as its calls do.
+ *
+ * It says what went wrong in one line, once until it changes. SIGTERM and SIGINT end it between two rounds; killing it
+ * at any moment loses nothing, since the folder is always whole. */
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "agent/agent.h"
+#include "agent/schedule.h"
+#include "net/loop.h"
+
+#define BP_MODULE AGENT
+
+#define KEEP_LAST_MS   (3600 * 1000)
+#define RENEW_FIRST_MS 5000
+
+struct life {
+    struct bp_agent *a;
+    struct bp_loop *loop;
+    struct bp_timer *timer;
+    uint32_t rounds_left; /* 0: no end */
+    uint32_t failures, renew_failures;
+    int64_t renew_not_before; /* monotonic */
+    int64_t kept_at;          /* last.json, monotonic */
+    uint32_t kept_tier;
+    char kept_line[1024];
+    enum bp_outcome outcome;
+    bool was_told; /* kept_line is a problem that was told */
+};
+
+static int64_t now(const struct life *l)
+{
+    return bp_mono_ms(&l->a->clock);
+}
+
+/* Tells a problem once; the same one again only when another came between. */
+static void tell_problem(struct life *l)
+{
+    if (l->was_told && strcmp(l->kept_line, l->a->said) == 0) {
+        return;
+    }
+    (void)snprintf(l->kept_line, sizeof l->kept_line, "%s", l->a->said);
+    l->was_told = true;
+    fprintf(stderr, "bedplate-agent: %s\n", l->a->said);
+    BP_IGNORE(bp_agent_keep_last(l->a, l->a->said), "status shows an older line; the next round tries again");
+    l->kept_at = now(l);
+}
+
+/* A verdict is told when it is another one than before. */
+static void tell_verdict(struct life *l)
+{
+    struct bp_agent *a = l->a;
+    char line[sizeof l->kept_line];
+    (void)snprintf(line, sizeof line, "%s, %s%s%s", bp_tier_name(a->tier), a->life, a->reason[0] != '\0' ? ": " : "",
+                   a->reason);
+    const bool is_new = l->was_told || strcmp(line, l->kept_line) != 0;
+    if (is_new) {
+        memcpy(l->kept_line, line, sizeof line);
+        l->was_told = false;
+        fprintf(stderr, "bedplate-agent: %s\n", line);
+    }
+    if (is_new || now(l) - l->kept_at >= KEEP_LAST_MS) {
+        BP_IGNORE(bp_agent_keep_last(a, NULL), "status shows an older line; the next change tries again");
+        l->kept_at = now(l);
+    }
+}
+
+static bool is_time_to_renew(const struct life *l)
+{
+    const struct bp_agent *a = l->a;
+    if (now(l) < l->renew_not_before) {
+        return false;
+    }
+    return a->renew || bp_agent_now_s(a) >= bp_schedule_renew_at_s(a->not_before_s, a->not_after_s, a->lot);
+}
+
+static void renew(struct life *l)
+{
+    struct bp_agent *a = l->a;
+    if (bp_agent_renew(a) == BP_DONE) {
+        char until[BP_TIME_ROOM];
+        bp_agent_time(a->not_after_s, until);
+        fprintf(stderr, "bedplate-agent: certificate renewed, good until %s\n", until);
+        l->renew_failures = 0;
+        l->renew_not_before = now(l) + RENEW_FIRST_MS;
+        return;
+    }
+    l->renew_failures++;
+    l->renew_not_before = now(l) + RENEW_FIRST_MS + bp_schedule_backoff(&a->entropy, l->renew_failures);
+    tell_problem(l);
+}
+
+/* One attestation, with what may go wrong once without being a failure: a connection that the server closed meanwhile, and
+ * a nonce or a log that it no longer holds. */
+static enum bp_outcome attest(struct life *l)
+{
+    struct bp_agent *a = l->a;
+    enum bp_outcome o = BP_FAILED;
+    for (unsigned i = 0; i < 2 && o != BP_DONE; i++) {
+        if (!a->has_nonce) {
+            o = bp_agent_nonce(a, a->device);
+            if (o != BP_DONE) {
+                bp_server_disconnect(a->device);
+                continue;
+            }
+        }
+        o = bp_agent_attest(a, NULL, 0);
+        if (o == BP_FAILED) {
+            bp_server_disconnect(a->device);
+        }
+        if (o == BP_REFUSED && !a->has_nonce) {
+            break;
+        }
+    }
+    return o;
+}
+
+static enum bp_outcome round_once(struct life *l)
+{
+    struct bp_agent *a = l->a;
+    if (bp_agent_now_s(a) >= a->not_after_s) {
+        const enum bp_outcome o = bp_agent_enroll_again(a);
+        if (o != BP_DONE) {
+            return o;
+        }
+    }
+    const enum bp_outcome o = attest(l);
+    if (o != BP_DONE) {
+        return o;
+    }
+    tell_verdict(l);
+    if (bp_agent_check_head(a) != BP_DONE) {
+        tell_problem(l);
+    }
+    if (is_time_to_renew(l)) {
+        renew(l);
+    }
+    return BP_DONE;
+}
+
+static void turn(void *arg)
+{
+    struct life *l = arg;
+    uint32_t wait = 0;
+    l->outcome = round_once(l);
+    if (l->outcome == BP_DONE) {
+        l->failures = 0;
+        wait = bp_schedule_due(&l->a->entropy, l->a->due_ms);
+    } else {
+        l->failures++;
+        tell_problem(l);
+        wait = bp_schedule_backoff(&l->a->entropy, l->failures);
+    }
+    (void)malloc_trim(0); /* the logs of the first round are gone; give their memory back */
+    if (l->rounds_left == 1 || bp_failed(bp_timer_start(l->timer, wait))) {
+        bp_loop_stop(l->loop);
+        return;
+    }
+    l->rounds_left -= l->rounds_left > 1 ? 1 : 0;
+}
+
+static void on_signal(void *arg)
+{
+    struct life *l = arg;
+    l->outcome = BP_DONE;
+    bp_loop_stop(l->loop);
+}
+
+static enum bp_outcome live(struct life *l)
+{
+    struct bp_signal *term = NULL;
+    struct bp_signal *intr = NULL;
+    bp_result r = bp_loop_new(&l->loop);
+    if (!bp_failed(r)) {
+        r = bp_timer_new(l->loop, turn, l, &l->timer);
+    }
+    if (!bp_failed(r)) {
+        r = bp_signal_new(l->loop, SIGTERM, on_signal, l, &term);
+    }
+    if (!bp_failed(r)) {
+        r = bp_signal_new(l->loop, SIGINT, on_signal, l, &intr);
+    }
+    if (!bp_failed(r)) {
+        r = bp_timer_start(l->timer, 0);
+    }
+    if (!bp_failed(r)) {
+        r = bp_loop_run(l->loop);
+    }
+    if (intr != NULL) {
+        bp_signal_free(intr);
+    }
+    if (term != NULL) {
+        bp_signal_free(term);
+    }
+    if (l->timer != NULL) {
+        bp_timer_free(l->timer);
+    }
+    if (l->loop != NULL) {
+        bp_loop_free(l->loop);
+    }
+    return bp_failed(r) ? bp_agent_say(l->a, BP_FAILED, "the event loop: %s.", bp_error_text(bp_error_of(r))) : l->outcome;
+}
+
+enum bp_outcome bp_agent_run(struct bp_agent *a, uint32_t rounds)
+{
+    struct life l = {.a = a, .rounds_left = rounds};
+    return live(&l);
+}

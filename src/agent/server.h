@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* agent/server - one listener of the server, as the agent calls it: TLS with the anchor and our credential, requests one
+ * after another, refusals in words.
+ *
+ * Calls block (at most BP_SERVER_TOTAL_MS): the agent has one thing to do at a time. What an answer points to lives
+ * until the next call. It keeps no state of the protocol. */
+#ifndef BP_AGENT_SERVER_H
+#define BP_AGENT_SERVER_H
+
+#include "net/client.h"
+
+#define BP_SERVER_CONNECT_MS 10000u
+#define BP_SERVER_TOTAL_MS   30000u
+#define BP_SERVER_ANSWER_MAX ((size_t)128 << 10)
+
+struct bp_server_spec {
+    const char *host; /* must be the name in the server's certificate */
+    const char *connect; /* NULL or empty: host */
+    uint16_t port;
+    bp_span anchor;               /* DER of the root certificate, or */
+    const uint8_t *anchor_sha256; /* its hash */
+    bp_span cert;                 /* our certificate, DER; empty: none */
+    const struct bp_tls_key *key; /* its key */
+};
+
+struct bp_server;
+
+/*   BAD_ARGUMENT  host, or no anchor    MALFORMED  a certificate does not parse    MISMATCH, CRYPTO, NO_MEMORY */
+BP_MUST_CHECK bp_result bp_server_new(const struct bp_server_spec *spec, struct bp_server **ret);
+void bp_server_free(struct bp_server *s);
+
+/* An answer of any status. For a refusal (status >= 400, or 202) what its problem document says. */
+struct bp_reply {
+    uint16_t status;
+    bp_span body;
+    uint32_t retry_after_s; /* 0: not said; capped at an hour */
+    char code[64];          /* "" when there is no problem document */
+    char detail[513];       /* one line */
+    bool has_nonce;         /* a refusal of evidence carries the next one */
+    uint8_t nonce[32];
+    uint64_t seq;
+    int64_t issued_ms;
+};
+
+/* Sends one request and waits. type NULL: GET, else POST with that content type.
+ *   as bp_client_fn; bp_server_trace says more */
+BP_MUST_CHECK bp_result bp_server_call(struct bp_server *s, const char *target, const char *type, bp_span body,
+                                       struct bp_reply *ret);
+/* Connects where there is no connection and gives its exporter. */
+BP_MUST_CHECK bp_result bp_server_binding(struct bp_server *s, uint8_t ret[32]);
+void bp_server_disconnect(struct bp_server *s);
+const char *bp_server_trace(const struct bp_server *s);
+
+/* Reads a problem document into ret (code, detail, nonce); anything else leaves them empty. For tests too. */
+void bp_reply_problem(bp_span json, struct bp_reply *ret);
+
+#endif

@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* agent/state - the agent's folder. */
+#include "agent/state.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/secret.h"
+#include "platform/alloc.h"
+#include "platform/linux/file.h"
+
+#define BP_MODULE AGENT
+
+#define PATH_ROOM    512u
+#define FILE_MAX     16384u
+#define DEVICE_TYPE  "agent-device"
+#define SLOT_TYPE    "agent-slot"
+#define LINKS_AT_END 6u /* letters that bp_file_write adds to a name while it writes */
+
+struct bp_state {
+    char dir[PATH_ROOM - 64];
+    int lock; /* -1: none */
+};
+
+static const char *const slot_file[BP_SLOTS] = {"slot-a.cbor", "slot-b.cbor"};
+
+/* --- encodings --- */
+
+static void put_key_text(bp_cw *w, uint64_t key, const char *text)
+{
+    bp_cw_uint(w, key);
+    bp_cw_cstr(w, text);
+}
+
+static void put_key_bytes(bp_cw *w, uint64_t key, const uint8_t *p, size_t n)
+{
+    bp_cw_uint(w, key);
+    bp_cw_bstr(w, bp_span_of(p, n));
+}
+
+static void put_head(bp_cw *w, uint32_t members, const char *type)
+{
+    bp_cw_map(w, 3 + members);
+    put_key_text(w, 1, type);
+    bp_cw_uint(w, 2);
+    bp_cw_uint(w, 1);
+    bp_cw_uint(w, 3);
+    bp_cw_uint(w, 0);
+}
+
+/* A text of at most cap - 1 bytes into a string. */
+static void get_string(bp_rd *rd, char *ret, size_t cap)
+{
+    const bp_span s = bp_cbor_get_tstr(rd);
+    if (s.n >= cap || memchr(s.p != NULL ? (const void *)s.p : "", 0, s.n) != NULL) {
+        bp_rd_fail(rd, BP_FAIL(MALFORMED));
+        return;
+    }
+    if (s.n > 0) {
+        memcpy(ret, s.p, s.n);
+    }
+    ret[s.n] = '\0';
+}
+
+static size_t get_bytes(bp_rd *rd, uint8_t *ret, size_t cap)
+{
+    const bp_span s = bp_cbor_get_bstr(rd);
+    if (s.n > cap) {
+        bp_rd_fail(rd, BP_FAIL(MALFORMED));
+        return 0;
+    }
+    if (s.n > 0) {
+        memcpy(ret, s.p, s.n);
+    }
+    return s.n;
+}
+
+static uint64_t get_at_most(bp_rd *rd, uint64_t most)
+{
+    const uint64_t v = bp_cbor_get_uint(rd);
+    if (v > most) {
+        bp_rd_fail(rd, BP_FAIL(MALFORMED));
+        return 0;
+    }
+    return v;
+}
+
+static void get_auth(bp_rd *rd, uint8_t ret[BP_ROT_AUTH_SIZE])
+{
+    if (get_bytes(rd, ret, BP_ROT_AUTH_SIZE) != BP_ROT_AUTH_SIZE) {
+        bp_rd_fail(rd, BP_FAIL(MALFORMED));
+    }
+}
+
+typedef void member_fn(bp_rd *rd, uint64_t key, void *object);
+
+static bp_result read_object(bp_span in, const char *type, uint64_t last, member_fn *member, void *object)
+{
+    BP_TRY(bp_cbor_check(in));
+    bp_rd rd = bp_rd_over(in);
+    const size_t pairs = bp_cbor_get_map(&rd);
+    uint32_t seen = 0;
+    for (size_t i = 0; i < pairs && !bp_failed(bp_rd_state(&rd)); i++) {
+        const uint64_t key = bp_cbor_get_uint(&rd);
+        if (key == 1 && !bp_span_equal(bp_cbor_get_tstr(&rd), bp_span_cstr(type))) {
+            return BP_FAIL(UNSUPPORTED);
+        }
+        if (key == 2 && bp_cbor_get_uint(&rd) != 1) {
+            return BP_FAIL(UNSUPPORTED);
+        }
+        if (key == 3) {
+            (void)bp_cbor_get_uint(&rd);
+        } else if (key > last) {
+            (void)bp_cbor_get_item(&rd);
+        } else if (key > 3) {
+            member(&rd, key, object);
+        }
+        seen |= key <= last ? 1u << key : 0;
+    }
+    BP_TRY(bp_rd_finish(&rd));
+    return seen == (2u << last) - 2 ? BP_OK : BP_FAIL(MALFORMED); /* keys 1 to last, all of them */
+}
+
+static void get_features(bp_rd *rd, struct bp_agent_device *v)
+{
+    const size_t n = bp_cbor_get_array(rd);
+    if (n > BP_DEVICE_FEATURES_MAX) {
+        bp_rd_fail(rd, BP_FAIL(LIMIT));
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        get_string(rd, v->feature[i], sizeof v->feature[i]);
+    }
+    v->features = (uint32_t)n;
+}
+
+static void device_member(bp_rd *rd, uint64_t key, void *object)
+{
+    struct bp_agent_device *v = object;
+    switch (key) {
+    case 4:
+        get_string(rd, v->root, sizeof v->root);
+        break;
+    case 5:
+        get_string(rd, v->host, sizeof v->host);
+        break;
+    case 6:
+        get_string(rd, v->connect, sizeof v->connect);
+        break;
+    case 7:
+        v->enrol_port = (uint16_t)get_at_most(rd, UINT16_MAX);
+        break;
+    case 8:
+        v->device_port = (uint16_t)get_at_most(rd, UINT16_MAX);
+        break;
+    case 9:
+        v->anchor_n = get_bytes(rd, v->anchor, sizeof v->anchor);
+        break;
+    case 10: {
+        const size_t n = get_bytes(rd, v->id, sizeof v->id);
+        v->has_id = n != 0;
+        if (n != 0 && n != sizeof v->id) {
+            bp_rd_fail(rd, BP_FAIL(MALFORMED));
+        }
+        break;
+    }
+    case 11:
+        v->ak_template = (uint32_t)get_at_most(rd, UINT32_MAX);
+        break;
+    case 12:
+        v->ak.n = get_bytes(rd, v->ak.v, sizeof v->ak.v);
+        break;
+    case 13:
+        get_auth(rd, v->ak_auth);
+        break;
+    case 14:
+        get_string(rd, v->boot_log, sizeof v->boot_log);
+        break;
+    case 15:
+        get_string(rd, v->ima_log, sizeof v->ima_log);
+        break;
+    default:
+        get_features(rd, v);
+        break;
+    }
+}
+
+bp_result bp_agent_device_read(bp_span in, struct bp_agent_device *ret)
+{
+    *ret = (struct bp_agent_device){0};
+    const bp_result r = read_object(in, DEVICE_TYPE, 16, device_member, ret);
+    if (bp_failed(r)) {
+        bp_wipe(ret, sizeof *ret);
+    }
+    return r;
+}
+
+bp_result bp_agent_device_write(const struct bp_agent_device *v, uint8_t *p, size_t cap, size_t *ret_len)
+{
+    bp_cw w = bp_cw_over(p, cap);
+    put_head(&w, 13, DEVICE_TYPE);
+    put_key_text(&w, 4, v->root);
+    put_key_text(&w, 5, v->host);
+    put_key_text(&w, 6, v->connect);
+    bp_cw_uint(&w, 7);
+    bp_cw_uint(&w, v->enrol_port);
+    bp_cw_uint(&w, 8);
+    bp_cw_uint(&w, v->device_port);
+    put_key_bytes(&w, 9, v->anchor, v->anchor_n);
+    put_key_bytes(&w, 10, v->id, v->has_id ? sizeof v->id : 0);
+    bp_cw_uint(&w, 11);
+    bp_cw_uint(&w, v->ak_template);
+    put_key_bytes(&w, 12, v->ak.v, v->ak.n);
+    put_key_bytes(&w, 13, v->ak_auth, sizeof v->ak_auth);
+    put_key_text(&w, 14, v->boot_log);
+    put_key_text(&w, 15, v->ima_log);
+    bp_cw_uint(&w, 16);
+    bp_cw_array(&w, v->features);
+    for (uint32_t i = 0; i < v->features; i++) {
+        bp_cw_cstr(&w, v->feature[i]);
+    }
+    *ret_len = w.wr.n;
+    return bp_cw_finish(&w);
+}
+
+static void slot_member(bp_rd *rd, uint64_t key, void *object)
+{
+    struct bp_agent_slot *v = object;
+    switch (key) {
+    case 4:
+        v->generation = bp_cbor_get_uint(rd);
+        break;
+    case 5:
+        v->is_promoted = bp_cbor_get_bool(rd);
+        break;
+    case 6:
+        v->key.n = get_bytes(rd, v->key.v, sizeof v->key.v);
+        break;
+    case 7:
+        get_auth(rd, v->auth);
+        break;
+    default:
+        v->cert_n = get_bytes(rd, v->cert, sizeof v->cert);
+        break;
+    }
+}
+
+bp_result bp_agent_slot_read(bp_span in, struct bp_agent_slot *ret)
+{
+    *ret = (struct bp_agent_slot){0};
+    bp_result r = read_object(in, SLOT_TYPE, 8, slot_member, ret);
+    if (!bp_failed(r) && (ret->key.n == 0 || (ret->is_promoted && ret->cert_n == 0))) {
+        r = BP_FAIL(MALFORMED);
+    }
+    if (bp_failed(r)) {
+        bp_wipe(ret, sizeof *ret);
+    }
+    return r;
+}
+
+bp_result bp_agent_slot_write(const struct bp_agent_slot *v, uint8_t *p, size_t cap, size_t *ret_len)
+{
+    bp_cw w = bp_cw_over(p, cap);
+    put_head(&w, 5, SLOT_TYPE);
+    bp_cw_uint(&w, 4);
+    bp_cw_uint(&w, v->generation);
+    bp_cw_uint(&w, 5);
+    bp_cw_bool(&w, v->is_promoted);
+    put_key_bytes(&w, 6, v->key.v, v->key.n);
+    put_key_bytes(&w, 7, v->auth, sizeof v->auth);
+    put_key_bytes(&w, 8, v->cert, v->cert_n);
+    *ret_len = w.wr.n;
+    return bp_cw_finish(&w);
+}
+
+/* --- the folder --- */
+
+/* Whether a killed process was still writing this file: a name of ours, a dot, and the letters of mkostemp. */
+static bool is_half_written(const char *name)
+{
+    static const char *const ours[] = {"device.cbor.", "slot-a.cbor.", "slot-b.cbor.", "head.", "last.json."};
+    for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++) {
+        const size_t n = strlen(ours[i]);
+        if (strncmp(name, ours[i], n) == 0 && strlen(name) == n + LINKS_AT_END) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void tidy(const struct bp_state *s)
+{
+    DIR *d = opendir(s->dir);
+    const struct dirent *e;
+    while (d != NULL && (e = readdir(d)) != NULL) {
+        if (is_half_written(e->d_name)) {
+            (void)unlinkat(dirfd(d), e->d_name, 0); /* what stays only takes room */
+        }
+    }
+    if (d != NULL) {
+        (void)closedir(d);
+    }
+}
+
+static bp_result path_of(const struct bp_state *s, const char *name, char ret[PATH_ROOM])
+{
+    const int n = snprintf(ret, PATH_ROOM, "%s/%s", s->dir, name);
+    return n > 0 && (size_t)n < PATH_ROOM ? BP_OK : BP_FAIL(BAD_ARGUMENT);
+}
+
+static bp_result fail_errno(void)
+{
+    return bp_fail_at(bp_error_of_errno(errno), BP_MODULE_ID, __LINE__);
+}
+
+static bp_result take_lock(struct bp_state *s)
+{
+    char path[PATH_ROOM];
+    BP_TRY(path_of(s, "lock", path));
+    s->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (s->lock < 0) {
+        return fail_errno();
+    }
+    if (flock(s->lock, LOCK_EX | LOCK_NB) != 0) {
+        return errno == EWOULDBLOCK ? BP_FAIL(BUSY) : fail_errno();
+    }
+    tidy(s);
+    return BP_OK;
+}
+
+bp_result bp_state_open(const char *dir, bool make, bool lock, struct bp_state **ret)
+{
+    struct stat st;
+    struct bp_state *s = bp_alloc(sizeof *s);
+    if (s == NULL) {
+        return BP_FAIL(NO_MEMORY);
+    }
+    s->lock = -1;
+    bp_result r = strlen(dir) > 0 && strlen(dir) < sizeof s->dir ? BP_OK : BP_FAIL(BAD_ARGUMENT);
+    if (!bp_failed(r)) {
+        memcpy(s->dir, dir, strlen(dir) + 1);
+        if (make && mkdir(dir, 0700) != 0 && errno != EEXIST) {
+            r = fail_errno();
+        } else if (stat(dir, &st) != 0) {
+            r = fail_errno();
+        } else if (!S_ISDIR(st.st_mode)) {
+            r = BP_FAIL(NOT_FOUND);
+        }
+    }
+    if (!bp_failed(r) && lock) {
+        r = take_lock(s);
+    }
+    if (bp_failed(r)) {
+        bp_state_free(s);
+        return r;
+    }
+    *ret = s;
+    return BP_OK;
+}
+
+void bp_state_free(struct bp_state *s)
+{
+    if (s != NULL && s->lock >= 0) {
+        close(s->lock);
+    }
+    bp_free(s);
+}
+
+static bp_result load(const struct bp_state *s, const char *name, uint8_t **ret, size_t *ret_n)
+{
+    char path[PATH_ROOM];
+    BP_TRY(path_of(s, name, path));
+    return bp_file_read(path, BP_FILE_SECRET, FILE_MAX, ret, ret_n);
+}
+
+static bp_result save(const struct bp_state *s, const char *name, bp_span bytes)
+{
+    char path[PATH_ROOM];
+    BP_TRY(path_of(s, name, path));
+    return bp_file_write(path, BP_FILE_SECRET, bytes);
+}
+
+bp_result bp_state_device_load(const struct bp_state *s, struct bp_agent_device *ret)
+{
+    uint8_t *p = NULL;
+    size_t n = 0;
+    BP_TRY(load(s, "device.cbor", &p, &n));
+    const bp_result r = bp_agent_device_read(bp_span_of(p, n), ret);
+    bp_free_secret(p, n);
+    return r;
+}
+
+bp_result bp_state_device_save(const struct bp_state *s, const struct bp_agent_device *v)
+{
+    size_t n = 0;
+    uint8_t *p = bp_alloc(FILE_MAX);
+    if (p == NULL) {
+        return BP_FAIL(NO_MEMORY);
+    }
+    bp_result r = bp_agent_device_write(v, p, FILE_MAX, &n);
+    if (!bp_failed(r)) {
+        r = save(s, "device.cbor", bp_span_of(p, n));
+    }
+    bp_free_secret(p, FILE_MAX);
+    return r;
+}
+
+bp_result bp_state_slot_load(const struct bp_state *s, enum bp_slot_name name, struct bp_agent_slot *ret)
+{
+    uint8_t *p = NULL;
+    size_t n = 0;
+    BP_TRY(load(s, slot_file[name], &p, &n));
+    const bp_result r = bp_agent_slot_read(bp_span_of(p, n), ret);
+    bp_free_secret(p, n);
+    return r;
+}
+
+bp_result bp_state_slot_save(const struct bp_state *s, enum bp_slot_name name, const struct bp_agent_slot *v)
+{
+    size_t n = 0;
+    uint8_t *p = bp_alloc(FILE_MAX);
+    if (p == NULL) {
+        return BP_FAIL(NO_MEMORY);
+    }
+    bp_result r = bp_agent_slot_write(v, p, FILE_MAX, &n);
+    if (!bp_failed(r)) {
+        r = save(s, slot_file[name], bp_span_of(p, n));
+    }
+    bp_free_secret(p, FILE_MAX);
+    return r;
+}
+
+enum bp_slot_name bp_state_active(const struct bp_state *s, enum bp_slot_name *ret_pending)
+{
+    enum bp_slot_name active = BP_SLOTS;
+    uint64_t generation[BP_SLOTS] = {0};
+    bool has_cert[BP_SLOTS] = {false};
+    struct bp_agent_slot slot;
+    for (enum bp_slot_name i = BP_SLOT_A; i < BP_SLOTS; i = (enum bp_slot_name)(i + 1)) {
+        if (bp_failed(bp_state_slot_load(s, i, &slot))) {
+            continue;
+        }
+        generation[i] = slot.generation;
+        has_cert[i] = slot.cert_n != 0;
+        if (slot.is_promoted && (active == BP_SLOTS || slot.generation > generation[active])) {
+            active = i;
+        }
+    }
+    bp_wipe(&slot, sizeof slot);
+    *ret_pending = BP_SLOTS;
+    for (enum bp_slot_name i = BP_SLOT_A; i < BP_SLOTS; i = (enum bp_slot_name)(i + 1)) {
+        if (i != active && has_cert[i] && (active == BP_SLOTS || generation[i] > generation[active])) {
+            *ret_pending = i;
+        }
+    }
+    return active;
+}
+
+bp_result bp_state_text_load(const struct bp_state *s, const char *name, uint8_t **ret, size_t *ret_n)
+{
+    char path[PATH_ROOM];
+    BP_TRY(path_of(s, name, path));
+    return bp_file_read(path, BP_FILE_PUBLIC, FILE_MAX, ret, ret_n);
+}
+
+bp_result bp_state_text_save(const struct bp_state *s, const char *name, bp_span text)
+{
+    char path[PATH_ROOM];
+    BP_TRY(path_of(s, name, path));
+    return bp_file_write(path, BP_FILE_PUBLIC, text);
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* agent/state - the agent's folder: what it must find again after a power cut.
+ *
+ *     device.cbor  0600  server, anchor, device id, attestation key (wrapped by the root) and its auth value
+ *     slot-a.cbor  0600  a credential: LDevID key (wrapped), its auth value, its certificate
+ *     slot-b.cbor  0600  the other one: a new key lives here until it has made a real call
+ *     head         0644  the newest head of the server's log, as it was signed
+ *     last.json    0644  what the last attestation said, for `status`
+ *     lock               held by the process that uses the root
+ *
+ * Every file is replaced whole and atomically (platform/linux/file): a cut at any moment leaves the old or the new one.
+ * The keys are useless without the root that wrapped them; the auth values beside them are as safe as the folder is,
+ * which is made 0700. One user at a time, kept by the lock. */
+#ifndef BP_AGENT_STATE_H
+#define BP_AGENT_STATE_H
+
+#include "codec/device.h"
+#include "port/rot.h"
+
+#define BP_STATE_TEXT_MAX 256u
+#define BP_STATE_CERT_MAX 3072u
+
+struct bp_agent_device {
+    char root[BP_STATE_TEXT_MAX]; /* "tpm2:TCTI" */
+    char host[BP_STATE_TEXT_MAX];
+    char connect[BP_STATE_TEXT_MAX]; /* address to dial instead of host; empty: host */
+    uint16_t enrol_port, device_port;
+    size_t anchor_n;
+    uint8_t anchor[BP_ROT_CERT_MAX]; /* the server's root certificate, DER; anchor_n 0: not fetched yet */
+    bool has_id;
+    uint8_t id[33];
+    uint32_t ak_template;
+    struct bp_rot_blob ak;
+    uint8_t ak_auth[BP_ROT_AUTH_SIZE];
+    char boot_log[BP_STATE_TEXT_MAX]; /* empty: the kernel's; else a process-level device */
+    char ima_log[BP_STATE_TEXT_MAX];
+    uint32_t features; /* agreed with the server */
+    char feature[BP_DEVICE_FEATURES_MAX][32];
+};
+
+struct bp_agent_slot {
+    uint64_t generation; /* of two slots that have made a call, the higher one is in use */
+    bool is_promoted;    /* it has made a call */
+    struct bp_rot_blob key;
+    uint8_t auth[BP_ROT_AUTH_SIZE];
+    size_t cert_n; /* 0: none issued yet */
+    uint8_t cert[BP_STATE_CERT_MAX];
+};
+
+enum bp_slot_name { BP_SLOT_A, BP_SLOT_B, BP_SLOTS };
+
+struct bp_state;
+
+/* Opens the folder, which is made when `make` is set; with `lock` for use of the root: then what a killed process left
+ * half written is removed too. The caller frees *ret.
+ *   NOT_FOUND  no such folder    BUSY  another process holds the lock    DENIED, FULL, IO, NO_MEMORY
+ *   BAD_ARGUMENT  the path is too long */
+BP_MUST_CHECK bp_result bp_state_open(const char *dir, bool make, bool lock, struct bp_state **ret);
+void bp_state_free(struct bp_state *s);
+
+/* Loads wipe nothing; the caller wipes what it loaded when it is done with it.
+ *   NOT_FOUND  there is none yet    MALFORMED, UNSUPPORTED  not a file of this version    else as bp_file_read */
+BP_MUST_CHECK bp_result bp_state_device_load(const struct bp_state *s, struct bp_agent_device *ret);
+BP_MUST_CHECK bp_result bp_state_device_save(const struct bp_state *s, const struct bp_agent_device *v);
+BP_MUST_CHECK bp_result bp_state_slot_load(const struct bp_state *s, enum bp_slot_name name, struct bp_agent_slot *ret);
+BP_MUST_CHECK bp_result bp_state_slot_save(const struct bp_state *s, enum bp_slot_name name,
+                                           const struct bp_agent_slot *v);
+/* Which slot is in use: promoted, with a certificate, of the higher generation. BP_SLOTS when there is none.
+ * ret_pending: a slot with a certificate that is newer and not promoted, or BP_SLOTS. A damaged slot counts as none:
+ * the other one is what two slots are for. */
+enum bp_slot_name bp_state_active(const struct bp_state *s, enum bp_slot_name *ret_pending);
+static inline enum bp_slot_name bp_slot_other(enum bp_slot_name name)
+{
+    return name == BP_SLOT_A ? BP_SLOT_B : BP_SLOT_A;
+}
+
+/* Small public files by name ("head", "last.json"); the caller owns *ret (bp_free). */
+BP_MUST_CHECK bp_result bp_state_text_load(const struct bp_state *s, const char *name, uint8_t **ret, size_t *ret_n);
+BP_MUST_CHECK bp_result bp_state_text_save(const struct bp_state *s, const char *name, bp_span text);
+
+/* The encodings, for tests. NO_SPACE  *ret_len tells the room needed. */
+BP_MUST_CHECK bp_result bp_agent_device_write(const struct bp_agent_device *v, uint8_t *p, size_t cap, size_t *ret_len);
+BP_MUST_CHECK bp_result bp_agent_device_read(bp_span in, struct bp_agent_device *ret);
+BP_MUST_CHECK bp_result bp_agent_slot_write(const struct bp_agent_slot *v, uint8_t *p, size_t cap, size_t *ret_len);
+BP_MUST_CHECK bp_result bp_agent_slot_read(bp_span in, struct bp_agent_slot *ret);
+
+#endif

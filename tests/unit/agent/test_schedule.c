@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/unit/agent/test_schedule - waits stay within their bounds, spread, and survive a lack of chance. */
+#include "agent/schedule.h"
+#include "harness.h"
+#include "platform/sim/sim.h"
+
+static struct bp_entropy_sim sim;
+static struct bp_entropy e;
+
+BP_CASE(due_is_never_late_and_spreads)
+{
+    uint32_t least = UINT32_MAX;
+    uint32_t most = 0;
+    for (int i = 0; i < 1000; i++) {
+        const uint32_t ms = bp_schedule_due(&e, 600000);
+        BP_CHECK(ms >= 480000 && ms <= 600000);
+        least = ms < least ? ms : least;
+        most = ms > most ? ms : most;
+    }
+    BP_CHECK(least < 490000 && most > 590000);
+}
+
+BP_CASE(due_of_nothing_is_no_busy_loop)
+{
+    BP_CHECK(bp_schedule_due(&e, 0) == BP_DUE_LEAST_MS);
+    BP_CHECK(bp_schedule_due(&e, INT32_MAX) <= INT32_MAX);
+}
+
+BP_CASE(backoff_doubles_up_to_its_end)
+{
+    static const struct {
+        uint32_t failures, most;
+    } row[] = {{1, 1000}, {2, 2000}, {3, 4000}, {4, 8000}, {9, 256000}, {10, 300000}, {40, 300000}, {UINT32_MAX, 300000}};
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        for (int k = 0; k < 200; k++) {
+            const uint32_t ms = bp_schedule_backoff(&e, row[i].failures);
+            BP_CHECK(ms >= row[i].most / 2 && ms <= row[i].most);
+        }
+    }
+}
+
+BP_CASE(a_fleet_does_not_come_back_at_once)
+{
+    uint32_t seen[10] = {0};
+    for (int i = 0; i < 10000; i++) {
+        const uint32_t ms = bp_schedule_backoff(&e, 5) - 8000; /* 8 to 16 s */
+        seen[ms >= 8000 ? 9 : ms / 800]++;
+    }
+    for (size_t i = 0; i < 10; i++) {
+        BP_CHECK(seen[i] > 800 && seen[i] < 1200);
+    }
+}
+
+BP_CASE(without_chance_the_wait_is_the_longest)
+{
+    struct bp_entropy_sim broken = {.state = 1, .fail_at = 1};
+    const struct bp_entropy none = bp_entropy_sim(&broken);
+    BP_CHECK(bp_schedule_due(&none, 1000) == 1000);
+    broken.fail_at = 1;
+    BP_CHECK(bp_schedule_backoff(&none, 3) == 4000);
+}
+
+BP_CASE(renewal_falls_between_half_and_seven_tenths)
+{
+    const int64_t from = 1700000000;
+    const int64_t life = 7 * 86400;
+    for (unsigned lot = 0; lot < 256; lot++) {
+        const int64_t at = bp_schedule_renew_at_s(from, from + life, (uint8_t)lot);
+        BP_CHECK(at >= from + life / 2 && at <= from + life * 7 / 10);
+    }
+    BP_CHECK(bp_schedule_renew_at_s(from, from + life, 0) == from + life / 2);
+    BP_CHECK(bp_schedule_renew_at_s(from, from, 9) == from && bp_schedule_renew_at_s(from, from - 1, 9) == from);
+    BP_CHECK(bp_schedule_renew_at_s(from, INT64_MAX, 255) > from); /* without an end */
+}
+
+/* clang-format off */
+BP_SUITE(schedule,
+    sim.state = 42;
+    e = bp_entropy_sim(&sim);
+    BP_RUN(due_is_never_late_and_spreads)
+    BP_RUN(due_of_nothing_is_no_busy_loop)
+    BP_RUN(backoff_doubles_up_to_its_end)
+    BP_RUN(a_fleet_does_not_come_back_at_once)
+    BP_RUN(without_chance_the_wait_is_the_longest)
+    BP_RUN(renewal_falls_between_half_and_seven_tenths))
