@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+// main - puts the page into its document.
 import { render } from 'preact';
-import { SignIn } from './signin';
+import { App } from './app';
 
 const root = document.getElementById('app');
 if (root) {
-    render(<SignIn message="" onDone={() => location.reload()} />, root);
+    root.textContent = '';
+    render(<App />, root);
 }

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+// policy - the rules that turn claims into yes or no: reading them, and publishing others.
+import type { JSX } from 'preact';
+import { useEffect, useId, useRef, useState } from 'preact/hooks';
+import { ApiError, put } from './api';
+import { useApp, useIsAdmin, useLoaded, useSeen, useTitle } from './context';
+import type { Label, Policy as PolicyData } from './model';
+import { digest, ms, offsetOf, placeIn, policyYaml } from './model';
+import { Age, Badge, Empty, Loading, Problem } from './parts';
+
+const VERDICTS: Readonly<Record<string, Label>> = {
+    permit: { look: 'ok', text: 'Permit', meaning: 'Fires only when its expression is true.' },
+    forbid: { look: 'bad', text: 'Forbid', meaning: 'Fires unless its expression is false: a missing claim refuses.' },
+};
+
+export function Policy(): JSX.Element {
+    useTitle('Policy');
+    const isAdmin = useIsAdmin();
+    const policy = useLoaded<PolicyData>('/policy', useSeen('policy'));
+    const [isEditing, setEditing] = useState(false);
+    const p = policy.data;
+    return (
+        <>
+            <div class="row spread">
+                <div>
+                    <h1>Policy</h1>
+                    <p class="muted">Forbid beats permit. When nothing permits, the answer is no. A claim that is missing never helps a device.</p>
+                </div>
+                {isAdmin && p && !isEditing && <button type="button" onClick={() => setEditing(true)}>{p.version === 0 ? 'Write a policy' : 'Edit'}</button>}
+            </div>
+            {policy.error && <Problem error={policy.error} retry={policy.reload} />}
+            {policy.isLoading && <Loading />}
+            {p && isEditing && <Editor policy={p} onDone={() => { setEditing(false); policy.reload(); }} />}
+            {p && !isEditing && p.version === 0 && (
+                <Empty title="No policy is published">
+                    <p>Until there is one, the server’s own answer stands: no device is permitted anything. {isAdmin ? 'Write one here, or apply a file: ' : 'An administrator applies one: '}<code>bedplate policy apply FILE</code></p>
+                </Empty>
+            )}
+            {p && !isEditing && p.version > 0 && (
+                <>
+                    <p>Version <strong>{p.version}</strong> for {p.zone === '*' || p.zone === '' ? 'every zone' : `zone ${p.zone}`}, published <Age at={ms(p.at)} /> by {p.by}, digest <code title={p.digest ?? ''}>{digest(p.digest)}</code>, with {p.tests} tests of its own.</p>
+                    <div class="scroll" tabIndex={0} role="region" aria-label="Rules, scrollable">
+                        <table class="list">
+                            <caption class="sr">Rules of the policy in force</caption>
+                            <thead><tr><th scope="col">Verdict</th><th scope="col">Rule</th><th scope="col">When</th><th scope="col">Does</th><th scope="col">Reason it gives</th></tr></thead>
+                            <tbody>
+                                {p.rules.map((r) => (
+                                    <tr key={r.name}>
+                                        <td><Badge label={VERDICTS[r.verdict] ?? { look: 'none', text: r.verdict, meaning: '' }} /></td>
+                                        <th scope="row">{r.name}</th>
+                                        <td><code class="wrap">{r.when}</code></td>
+                                        <td>{r.actions.length === 0 ? '–' : r.actions.join(', ')}</td>
+                                        <td>{r.reason || '–'}</td>
+                                    </tr>
+                                ))}
+                            </tbody>
+                        </table>
+                    </div>
+                </>
+            )}
+        </>
+    );
+}
+
+function Editor(props: { policy: PolicyData; onDone: () => void }): JSX.Element {
+    const { say } = useApp();
+    const id = useId();
+    const [text, setText] = useState(() => policyYaml(props.policy));
+    const [error, setError] = useState<ApiError>();
+    const [busy, setBusy] = useState(false);
+    const area = useRef<HTMLTextAreaElement>(null);
+    const place = error ? (error.line > 0 ? { line: error.line, column: error.column } : placeIn(error.message)) : { line: 0, column: 0 };
+
+    useEffect(() => area.current?.focus(), []);
+    // The cursor goes to where the error is.
+    useEffect(() => {
+        const box = area.current;
+        if (error && box && place.line > 0) {
+            const at = offsetOf(text, place.line, place.column || 1);
+            const end = text.indexOf('\n', at);
+            box.focus();
+            box.setSelectionRange(at, end < 0 ? text.length : end);
+        }
+    }, [error]);
+
+    const publish = async (): Promise<void> => {
+        setBusy(true);
+        setError(undefined);
+        try {
+            const made = await put<{ version: number }>('/policy', text, 'application/yaml');
+            say(`Policy ${made.version} is in force.`);
+            props.onDone();
+        } catch (e) {
+            setError(e instanceof ApiError ? e : new ApiError(0, 'page', String(e)));
+            setBusy(false);
+        }
+    };
+    const read = async (file: File | undefined): Promise<void> => {
+        if (file) {
+            setText(await file.text());
+        }
+    };
+    return (
+        <form class="card" onSubmit={(e) => { e.preventDefault(); void publish(); }}>
+            <label for={id}>Policy document (YAML)</label>
+            {props.policy.tests > 0 && <p class="note">The version in force carries {props.policy.tests} tests, which the server does not give back. Edit your own file, or add them again below.</p>}
+            <textarea id={id} ref={area} class="code" rows={Math.min(30, Math.max(14, text.split('\n').length + 1))} spellcheck={false} value={text} aria-invalid={error !== undefined} aria-describedby={`${id}-help`} onInput={(e) => setText(e.currentTarget.value)} />
+            <p id={`${id}-help`} class="help">It takes effect for every device at once, with its next evidence. The document’s own tests must pass first. Tab leaves the field.</p>
+            {error && <div class="problem" role="alert"><div><p><strong>{error.line > 0 && `Line ${place.line}${place.column > 0 ? `, column ${place.column}` : ''}: `}{error.message}</strong></p>{error.help !== '' && <p>{error.help}</p>}<p class="muted">Nothing was changed.</p></div></div>}
+            <div class="row">
+                <button type="submit" class="primary" disabled={busy || text.trim() === ''}>{busy ? 'Checking…' : 'Check and publish'}</button>
+                <button type="button" onClick={props.onDone}>Cancel</button>
+                <label class="button">Read from a file<input class="sr" type="file" accept=".yaml,.yml,.json,text/yaml" onChange={(e) => void read(e.currentTarget.files?.[0])} /></label>
+            </div>
+        </form>
+    );
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { problemOf } from '../src/api';
+import {
+    acceptanceLabel, brokenAt, count, digest, effectLabel, groups, isHardware, ms, nameOf, offsetOf, placeIn, policyYaml, rootText, stateLabel, tileWord, trustLabel,
+} from '../src/model';
+import type { Tile } from '../src/model';
+
+const tile = (state: string): Tile => ({ tile: 'boot', state, text: '', age_ms: null, evidence: '', does_not_prove: '' });
+
+test('only affirming looks trusted', () => {
+    assert.equal(trustLabel('affirming').look, 'ok');
+    for (const word of ['warning', 'contraindicated', 'none', 'silent', 'off', '', 'trusted', 'AFFIRMING', '__proto__', 'constructor', undefined]) {
+        assert.notEqual(trustLabel(word).look, 'ok', String(word));
+    }
+});
+
+test('an unknown word of trust is not appraised', () => {
+    assert.equal(trustLabel('toString').text, 'Not appraised');
+    assert.equal(tileWord('nonsense'), 'Not shown');
+});
+
+test('an unknown state is shown as it came', () => {
+    assert.equal(stateLabel('asleep').text, 'asleep');
+    assert.equal(stateLabel('').text, 'Unknown');
+    assert.equal(stateLabel('constructor').look, 'none');
+});
+
+test('an unknown acceptance is not accepted', () => {
+    assert.equal(acceptanceLabel('accepted').look, 'ok');
+    assert.notEqual(acceptanceLabel('valueOf').look, 'ok');
+});
+
+test('an unknown effect of a finding does not look good', () => {
+    assert.notEqual(effectLabel('whatever').look, 'ok');
+    assert.equal(effectLabel('refuse').look, 'bad');
+});
+
+test('only hardware counts as hardware', () => {
+    assert.ok(isHardware('discrete') && isHardware('firmware'));
+    for (const c of ['virtual', 'software', 'unknown', '', 'hasOwnProperty']) {
+        assert.ok(!isHardware(c), c);
+    }
+    assert.equal(rootText('virtual'), 'virtual TPM');
+    assert.equal(rootText('toString'), 'unknown root');
+});
+
+test('the chain breaks at the first link that does not hold', () => {
+    assert.equal(brokenAt([]), -1);
+    assert.equal(brokenAt([tile('affirming'), tile('warning')]), -1);
+    assert.equal(brokenAt([tile('affirming'), tile('none'), tile('contraindicated')]), 1);
+    assert.equal(brokenAt([tile('new-word')]), 0);
+});
+
+test('a device without a name goes by its short id', () => {
+    assert.equal(nameOf({ name: '', short: 'ABCDE-FGHIJ-KLMNO-PQRST' }), 'ABCDE-FGHIJ-KLMNO-PQRST');
+    assert.equal(nameOf({ name: 'pump', short: 'X' }), 'pump');
+});
+
+test('a short id falls into four groups of five', () => {
+    assert.deepEqual(groups('ABCDE-FGHIJ-KLMNO-PQRST'), ['ABCDE', 'FGHIJ', 'KLMNO', 'PQRST']);
+    assert.deepEqual(groups(''), []);
+});
+
+test('long digests are shortened in the middle and short ones are whole', () => {
+    assert.equal(digest('0123456789abcdef0123456789abcdef'), '01234567…cdef');
+    assert.equal(digest('0123456789abcdef'), '0123456789abcdef');
+    assert.equal(digest(null), '–');
+});
+
+test('counts that are missing or broken are zero', () => {
+    assert.equal(count({ a: 3 }, 'a'), 3);
+    assert.equal(count({ a: 3 }, 'b'), 0);
+    assert.equal(count(undefined, 'a'), 0);
+    assert.equal(count({}, 'constructor'), 0);
+});
+
+test('times are read to the millisecond and nonsense is no time', () => {
+    assert.equal(ms('2026-05-01T12:00:00.250Z'), Date.UTC(2026, 4, 1, 12, 0, 0, 250));
+    assert.equal(ms(null), 0);
+    assert.equal(ms('soon'), 0);
+});
+
+test('rules become a document that quotes what people wrote', () => {
+    const text = policyYaml({ rules: [{ name: 'a: b', when: 'zone = "x" # y', verdict: 'forbid', actions: ['alert', 'quarantine'], reason: 'no\nyes' }] });
+    assert.equal(text, 'rules:\n  - name: "a: b"\n    when: "zone = \\"x\\" # y"\n    verdict: forbid\n    actions: [alert, quarantine]\n    reason: "no\\nyes"\n');
+});
+
+test('a refusal that names its place leads there', () => {
+    assert.deepEqual(placeIn('line 3, column 11: unknown claim'), { line: 3, column: 11 });
+    assert.deepEqual(placeIn('Line 12: too deep'), { line: 12, column: 0 });
+    assert.deepEqual(placeIn('the outline is wrong'), { line: 0, column: 0 });
+    const text = 'ab\ncdef\n';
+    assert.equal(offsetOf(text, 1, 1), 0);
+    assert.equal(offsetOf(text, 2, 3), 5);
+    assert.equal(offsetOf(text, 2, 99), 7);
+    assert.equal(offsetOf(text, 99, 1), text.length);
+});
+
+test('a problem is told whatever the body is', () => {
+    for (const body of [null, undefined, 'x', 7, [], {}]) {
+        const p = problemOf(503, body);
+        assert.equal(p.status, 503);
+        assert.match(p.message, /503/);
+    }
+    const p = problemOf(400, { code: 'value', title: 'Not accepted', detail: 'zone is missing', action: 'Name a zone.' });
+    assert.deepEqual([p.code, p.message, p.help, p.isSignedOut], ['value', 'zone is missing', 'Name a zone.', false]);
+    assert.ok(problemOf(401, {}).isSignedOut);
+});
