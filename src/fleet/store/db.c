@@ -76,6 +76,11 @@ struct bp_q bp_q_begin(bp_store *s, enum bp_sql which)
     }
     q.st = s->stmt[which];
     s->running = q.st;
+    /* Outside of a group, or after a full disk ended it, SQLite would make each write durable by itself. */
+    if (!bp_failed(q.r) && which >= BP_SQL_DEVICE_ADD && s->mode == BP_STORE_WRITE &&
+        sqlite3_get_autocommit(s->db) != 0 && sqlite3_stmt_readonly(q.st) == 0) {
+        q.r = s->open ? (s->full ? BP_FAIL(FULL) : BP_FAIL(CLOSED)) : BP_FAIL(INTERNAL);
+    }
     return q;
 }
 
