@@ -178,14 +178,14 @@ BP_CASE(a_full_disk_refuses_the_group_and_recovers)
                 _exit(4);
             }
         }
-        if (!bp_failed(add(s, 30000)) || has(s, 30000)) { /* nothing slips in beside the group that is gone */
-            _exit(7);
-        }
         bp_store_abort(s);
         if (!refused || has(s, n - 1) || !has(s, n - 2)) {
             _exit(5);
         }
-        if (setrlimit(RLIMIT_FSIZE, &all) != 0 || bp_failed(bp_store_begin(s)) || bp_failed(add(s, n - 1)) ||
+        if (setrlimit(RLIMIT_FSIZE, &all) != 0 || !bp_failed(add(s, 30000)) || has(s, 30000)) {
+            _exit(7); /* something slipped in beside the group that is gone */
+        }
+        if (bp_failed(bp_store_begin(s)) || bp_failed(add(s, n - 1)) ||
             bp_failed(bp_store_commit(s)) || !has(s, n - 1)) {
             _exit(6);
         }
