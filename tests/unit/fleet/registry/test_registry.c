@@ -57,9 +57,9 @@ static uint32_t last_event(struct bp_event *e)
 /* Every pair of state and operation: what docs/protocol/lifecycle.md names, and nothing else. */
 static const struct {
     const char *name;
-    enum bp_device_state from;
+    enum bp_lifecycle from;
     enum bp_operation op;
-    enum bp_device_state to;
+    enum bp_lifecycle to;
 } allowed[] = {
 #define A(from, op, to) {#from "_" #op, BP_ST_##from, BP_OP_##op, BP_ST_##to}
     A(WAITING, ATTEST, WAITING),       A(WAITING, REBIND, WAITING),        A(WAITING, RECLAIM, CLAIMED),
@@ -94,9 +94,9 @@ BP_CASE(what_the_table_does_not_name_is_refused)
         for (int op = 0; op <= BP_OP_COUNT; op++) {
             bool named = false;
             for (size_t i = 0; i < sizeof allowed / sizeof allowed[0]; i++) {
-                named = named || (allowed[i].from == (enum bp_device_state)s && allowed[i].op == (enum bp_operation)op);
+                named = named || (allowed[i].from == (enum bp_lifecycle)s && allowed[i].op == (enum bp_operation)op);
             }
-            BP_CHECK(named || bp_registry_next((enum bp_device_state)s, (enum bp_operation)op) == BP_ST_NONE);
+            BP_CHECK(named || bp_registry_next((enum bp_lifecycle)s, (enum bp_operation)op) == BP_ST_NONE);
         }
     }
     BP_CHECK(bp_registry_may(BP_ST_WAITING, BP_OP_ENROL) == BP_P_WAITING);
