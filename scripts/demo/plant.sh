@@ -78,7 +78,7 @@ release_accepted() {
         cli release create --product gateway --model demo-gateway --version "$1.0" --counter "$1" \
             --uki "$dir/release-$1.efi" --from-log "$dir/lab.log" --out "$dir/release-$1.cbor" &&
             cli release sign --key "$dir/maker.pem" --in "$dir/release-$1.cbor" --out "$dir/release-$1.signed" &&
-            cli release publish "$dir/release-$1.signed" --json >"$dir/release-$1.json" &&
+            cli release publish "$dir/release-$1.signed" --maker "$dir/maker.pem.pub" --json >"$dir/release-$1.json" &&
             cli release accept "$(release_id "$1")" --zone demo --reason "tested in the lab" --json
     } >>"$dir/release.log" 2>&1
 }

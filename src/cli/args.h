@@ -15,7 +15,6 @@
     X(CONFIG, "config", "DIR", "where key and certificate of the operator are (default: ~/.config/bedplate)")         \
     X(JSON, "json", NULL, "print JSON for programs")                                                                   \
     X(HELP, "help", NULL, "print this")                                                                                \
-    X(ACTIVE, "active", NULL, "leave out what is revoked or retired")                                                  \
     X(AFTER, "after", "N", "only what comes after this number, oldest first")                                          \
     X(ANCHOR, "anchor", "FILE|sha256:HASH", "the root certificate, or its SHA-256")                                    \
     X(BEFORE, "before", "N", "only what comes before this number")                                                     \

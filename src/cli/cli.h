@@ -32,12 +32,40 @@ extern const struct bp_command bp_commands[];
 /* Runs the command line of a program; its exit code. */
 int bp_cli_main(int argc, char *const *argv, FILE *out, FILE *err);
 
-/* --- commands, by file --- */
+/* --- commands, each in the file of its noun --- */
+int bp_cmd_completion(struct bp_cli *cli, const struct bp_args *args);
+int bp_cmd_device_approve(struct bp_cli *cli, const struct bp_args *args);
+int bp_cmd_device_bundle(struct bp_cli *cli, const struct bp_args *args);
+int bp_cmd_device_invite(struct bp_cli *cli, const struct bp_args *args);
+int bp_cmd_device_ls(struct bp_cli *cli, const struct bp_args *args);
+int bp_cmd_device_quarantine(struct bp_cli *cli, const struct bp_args *args);
+int bp_cmd_device_release(struct bp_cli *cli, const struct bp_args *args);
+int bp_cmd_device_retire(struct bp_cli *cli, const struct bp_args *args);
+int bp_cmd_device_revoke(struct bp_cli *cli, const struct bp_args *args);
+int bp_cmd_device_show(struct bp_cli *cli, const struct bp_args *args);
+int bp_cmd_device_verdicts(struct bp_cli *cli, const struct bp_args *args);
+int bp_cmd_event_export(struct bp_cli *cli, const struct bp_args *args);
+int bp_cmd_event_ls(struct bp_cli *cli, const struct bp_args *args);
+int bp_cmd_event_prove(struct bp_cli *cli, const struct bp_args *args);
+int bp_cmd_event_tail(struct bp_cli *cli, const struct bp_args *args);
+int bp_cmd_login(struct bp_cli *cli, const struct bp_args *args);
+int bp_cmd_operator_code(struct bp_cli *cli, const struct bp_args *args);
+int bp_cmd_overview(struct bp_cli *cli, const struct bp_args *args);
+int bp_cmd_policy_apply(struct bp_cli *cli, const struct bp_args *args);
+int bp_cmd_policy_show(struct bp_cli *cli, const struct bp_args *args);
+int bp_cmd_release_accept(struct bp_cli *cli, const struct bp_args *args);
 int bp_cmd_release_create(struct bp_cli *cli, const struct bp_args *args);
+int bp_cmd_release_deprecate(struct bp_cli *cli, const struct bp_args *args);
 int bp_cmd_release_keygen(struct bp_cli *cli, const struct bp_args *args);
-int bp_cmd_release_sign(struct bp_cli *cli, const struct bp_args *args);
+int bp_cmd_release_ls(struct bp_cli *cli, const struct bp_args *args);
+int bp_cmd_release_publish(struct bp_cli *cli, const struct bp_args *args);
 int bp_cmd_release_show(struct bp_cli *cli, const struct bp_args *args);
+int bp_cmd_release_sign(struct bp_cli *cli, const struct bp_args *args);
+int bp_cmd_release_withdraw(struct bp_cli *cli, const struct bp_args *args);
+/* `release show` of a file. */
 int bp_cmd_release_show_file(struct bp_cli *cli, const char *path);
+/* The anchor as SHA-256 of the root's DER, from "sha256:HASH" or a file in DER or PEM. Exit code. */
+int bp_cli_anchor(struct bp_cli *cli, const char *text, uint8_t ret[BP_SHA256_SIZE]);
 
 /* --- telling --- */
 

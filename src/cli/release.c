@@ -495,8 +495,3 @@ int bp_cmd_release_show_file(struct bp_cli *cli, const char *path)
     bp_free(bytes);
     return code;
 }
-
-int bp_cmd_release_show(struct bp_cli *cli, const struct bp_args *args)
-{
-    return bp_cmd_release_show_file(cli, args->operand[0]);
-}
