@@ -244,6 +244,38 @@ static bp_result note_start(void *self)
     return bp_k_event(k, BP_EV_STARTED, NULL, detail, 1);
 }
 
+/* A new store begins with the policy that comes with the program; people publish the next one. */
+static bp_result first_policy(void *self)
+{
+    struct bp_keeper *k = self;
+    char why[BP_POLICY_REASON_MAX + 1];
+    struct bp_policy_version p = {.version = 1, .zone = "*", .by = "bedplate", .at_ms = bp_k_now(k)};
+    size_t n = 0;
+    BP_TRY(bp_policy_from_yaml(bp_policy_default(), k->room, BP_POLICY_DOCUMENT_MAX, &n, why));
+    p.document = bp_span_of(k->room, n);
+    BP_TRY(bp_hash(k->crypto, BP_HASH_SHA256, p.document, p.digest));
+    BP_TRY(bp_store_policy_add(k->store, &p));
+    const struct bp_event_detail detail[] = {
+        {BP_SPAN_STR("version"), BP_VAL_INT, 1, BP_SPAN_EMPTY},
+        {BP_SPAN_STR("digest"), BP_VAL_BYTES, 0, BP_SPAN_OF(p.digest)}};
+    k->effects.policy = true;
+    return bp_k_event(k, BP_EV_POLICY_PUBLISHED, NULL, detail, 2);
+}
+
+static bp_result begin_policy(struct bp_keeper *k)
+{
+    struct bp_policy_version p = {0};
+    if (k->cfg.policy == NULL) {
+        return BP_OK;
+    }
+    const bp_result got = bp_store_policy_newest(k->store, &p);
+    if (!bp_is(got, BP_E_NOT_FOUND)) {
+        return got;
+    }
+    const bp_result r = bp_k_act(k, first_policy, k);
+    return bp_is(r, BP_E_FULL) ? BP_OK : r; /* nothing is trusted until it can be written */
+}
+
 static bp_result start(struct bp_keeper *k)
 {
     char needs[64];
@@ -264,6 +296,7 @@ static bp_result start(struct bp_keeper *k)
     bp_k_watch_start(k);
     /* On a full disk the server still starts: it answers, and says that it is full. */
     BP_IGNORE(bp_k_act(k, note_start, k), "counted as full; the event of recovery tells of it");
+    BP_TRY(begin_policy(k));
     bp_k_commit(k);
     bp_k_ask_head(k);
     return BP_OK;
