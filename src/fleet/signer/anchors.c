@@ -15,11 +15,9 @@
 
 #define BP_MODULE SIGNER
 
-#define CHAIN_MAX 6
-#define EK_USE    "2.23.133.8.1" /* tcg-kp-EKCertificate */
+#define EK_USE "2.23.133.8.1" /* tcg-kp-EKCertificate */
 
 struct bp_anchors {
-    X509_STORE *store;
     size_t count;
     struct {
         X509 *cert;
@@ -55,9 +53,9 @@ static bp_result add(struct bp_anchors *a, X509 *cert, enum bp_ek_class kind)
             return BP_OK;
         }
     }
-    if (a->count == BP_ANCHORS_MAX || X509_STORE_add_cert(a->store, cert) != 1) {
+    if (a->count == BP_ANCHORS_MAX) {
         X509_free(cert);
-        return a->count == BP_ANCHORS_MAX ? BP_FAIL(LIMIT) : BP_FAIL(CRYPTO);
+        return BP_FAIL(LIMIT);
     }
     a->one[a->count].cert = cert;
     a->one[a->count].kind = kind;
@@ -120,8 +118,7 @@ bp_result bp_anchors_load(const char *dir, struct bp_anchors **ret)
     if (a == NULL) {
         return BP_FAIL(NO_MEMORY);
     }
-    a->store = X509_STORE_new();
-    const bp_result r = a->store == NULL ? BP_FAIL(NO_MEMORY) : load_all(a, dir);
+    const bp_result r = load_all(a, dir);
     if (bp_failed(r)) {
         bp_anchors_free(a);
         return r;
@@ -136,7 +133,6 @@ void bp_anchors_free(struct bp_anchors *a)
         for (size_t i = 0; i < a->count; i++) {
             X509_free(a->one[i].cert);
         }
-        X509_STORE_free(a->store);
         bp_free(a);
     }
 }
@@ -183,32 +179,45 @@ static bp_result spki_of(X509 *cert, uint8_t *ret, size_t *ret_n)
     return bp_failed(r) ? BP_FAIL(MALFORMED) : BP_OK;
 }
 
-static bp_result verify(struct bp_anchors *a, X509 *cert, int64_t now_ms, enum bp_ek_class *ret)
+/* Against one anchor alone: makers reuse names for new keys (a virtual chip's authority is called the same on every
+ * host), and OpenSSL looks an issuer up by name. */
+static bp_result verify_by(X509 *anchor, X509 *cert, int64_t now_ms)
 {
     bp_result r = BP_FAIL(NO_MEMORY);
+    X509_STORE *store = X509_STORE_new();
     X509_STORE_CTX *ctx = X509_STORE_CTX_new();
-    if (ctx == NULL || X509_STORE_CTX_init(ctx, a->store, cert, NULL) != 1) {
+    if (store == NULL || ctx == NULL || X509_STORE_add_cert(store, anchor) != 1 ||
+        X509_STORE_CTX_init(ctx, store, cert, NULL) != 1) {
         goto out;
     }
     X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(ctx);
     X509_VERIFY_PARAM_set_time(param, (time_t)(now_ms / 1000));
-    X509_VERIFY_PARAM_set_depth(param, CHAIN_MAX);
     X509_VERIFY_PARAM_set_auth_level(param, 2);
-    r = BP_FAIL(BAD_SIGNATURE);
-    if (X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN) != 1 || X509_verify_cert(ctx) != 1) {
-        goto out;
-    }
-    const STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(ctx);
-    const X509 *top = sk_X509_num(chain) > 1 ? sk_X509_value(chain, sk_X509_num(chain) - 1) : NULL;
-    for (size_t i = 0; top != NULL && i < a->count; i++) {
-        if (X509_cmp(a->one[i].cert, top) == 0) {
-            *ret = a->one[i].kind;
-            r = BP_OK;
-        }
-    }
+    r = X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN) == 1 && X509_verify_cert(ctx) == 1
+            ? BP_OK
+            : BP_FAIL(BAD_SIGNATURE);
 out:
     X509_STORE_CTX_free(ctx);
+    X509_STORE_free(store);
     return r;
+}
+
+static bp_result verify(struct bp_anchors *a, X509 *cert, int64_t now_ms, enum bp_ek_class *ret)
+{
+    for (size_t i = 0; i < a->count; i++) {
+        X509 *anchor = a->one[i].cert;
+        if (X509_NAME_cmp(X509_get_subject_name(anchor), X509_get_issuer_name(cert)) != 0) {
+            continue;
+        }
+        const bp_result r = verify_by(anchor, cert, now_ms);
+        if (!bp_failed(r)) {
+            *ret = a->one[i].kind;
+        }
+        if (!bp_is(r, BP_E_BAD_SIGNATURE)) {
+            return r;
+        }
+    }
+    return BP_FAIL(BAD_SIGNATURE);
 }
 
 bp_result bp_anchors_check(struct bp_anchors *a, bp_span der, int64_t now_ms, enum bp_ek_class *ret_class,

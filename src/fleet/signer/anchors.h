@@ -2,8 +2,9 @@
 /* fleet/signer/anchors - accepted issuers of endorsement certificates, and whether a certificate chains to one.
  *
  * Files of DIR/anchors whose name ends in .pem; the name's beginning gives the class. Every certificate in them is
- * trusted as it stands, roots and intermediates alike: the operator put it there. Path building, signatures and
- * extensions are OpenSSL's; a signature is held to 112 bits, an encoding that is not strict DER is tolerated where
+ * trusted as it stands, roots and intermediates alike: the operator put it there. A chip brings no intermediates, so the
+ * issuer of its certificate must be among them. Names, signatures, time and extensions are judged by OpenSSL; a
+ * signature is held to 112 bits, an encoding that is not strict DER is tolerated where
  * OpenSSL does, because chips in the field carry such certificates. For this folder only. */
 #ifndef BP_FLEET_SIGNER_ANCHORS_H
 #define BP_FLEET_SIGNER_ANCHORS_H
