@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import select
 import shutil
 import signal
 import socket
@@ -72,6 +73,7 @@ class Server:
         self.program, self.user, self.env, self.options = f"{BIN}/{program}", user, env or {}, list(options)
         self.top = made.top if made else tempfile.mkdtemp(prefix="bp-e2e-")
         self.owns = made is None
+        os.chmod(self.top, 0o755)
         self.dir = os.path.join(self.top, "server")
         self.made = made is not None
         self.process, self.ports = None, {}
@@ -101,14 +103,18 @@ class Server:
             "--device-port", "0", "--enrol-port", "0", "--operate-port", "0", "--status-port", "0"]
         self.process = subprocess.Popen([self.program, "run", "--dir", self.dir, "--workers", "1", "--readers", "1",
                                          *ports, *self.options],
-                                        stdout=subprocess.PIPE, stderr=self.errors, text=True, bufsize=1,
+                                        stdout=subprocess.PIPE, stderr=self.errors,
                                         env={**os.environ, **self.env}, **self._as_user())
         end = time.monotonic() + wait
-        os.set_blocking(self.process.stdout.fileno(), False)
         text = ""
-        while time.monotonic() < end and self.process.poll() is None and "ready\n" not in text:
-            text += self.process.stdout.read() or ""
-            time.sleep(0.02)
+        while "ready\n" not in text:
+            left = end - time.monotonic()
+            if left <= 0 or not select.select([self.process.stdout], [], [], left)[0]:
+                break
+            piece = os.read(self.process.stdout.fileno(), 4096).decode()
+            if not piece:
+                break
+            text += piece
         for line in text.splitlines():
             words = line.split()
             if words and words[0] == "listening":

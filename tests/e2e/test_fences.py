@@ -29,7 +29,7 @@ def probe(user, without=""):
         for name, pid in s.children().items():
             with open(f"/proc/{pid}/status", encoding="utf-8") as f:
                 status[name] = dict(line.split(":", 1) for line in f.read().splitlines() if ":" in line)
-            status[name]["owner"] = os.stat(f"/proc/{pid}").st_uid
+            status[name]["owner"] = os.stat(f"/proc/{pid}/environ").st_uid  # root's when not dumpable
         return tries, status
 
 
