@@ -9,76 +9,76 @@
 #ifndef BP_FLEET_API_ROUTES_H
 #define BP_FLEET_API_ROUTES_H
 
-#define BP_API_JSON    "application/json"
-#define BP_API_COSE    "application/cose"
-#define BP_API_YAML    "application/yaml" /* JSON is its subset and taken too */
-#define BP_API_NOTHING ""
-#define BP_API_BODY    (64u << 10)
-#define BP_API_RELEASE (1u << 20)
+#define BP_ROUTE_JSON    "application/json"
+#define BP_ROUTE_COSE    "application/cose"
+#define BP_ROUTE_YAML    "application/yaml" /* JSON is its subset and taken too */
+#define BP_ROUTE_NOTHING ""
+#define BP_ROUTE_BODY    (64u << 10)
+#define BP_ROUTE_RELEASE (1u << 20)
 
 #define BP_API_ROUTES(X)                                                                           \
-    X(SESSION_NEW, "POST", "/session", NONE, "session", NO, SIGNED_IN, KEEPER, BP_API_JSON,        \
-      BP_API_BODY, "Sign in with a one-time code")                                                 \
-    X(SESSION, "GET", "/session", VIEWER, "session", NO, NONE, KEEPER, BP_API_NOTHING, 0,          \
+    X(SESSION_NEW, "POST", "/session", NONE, "session", NO, SIGNED_IN, KEEPER, BP_ROUTE_JSON,        \
+      BP_ROUTE_BODY, "Sign in with a one-time code")                                                 \
+    X(SESSION, "GET", "/session", VIEWER, "session", NO, NONE, KEEPER, BP_ROUTE_NOTHING, 0,          \
       "The present session; keeps it from idling out")                                             \
     X(SESSION_END, "DELETE", "/session", VIEWER, "session", NO, SIGNED_OUT, KEEPER,                \
-      BP_API_NOTHING, 0, "Sign out")                                                               \
+      BP_ROUTE_NOTHING, 0, "Sign out")                                                               \
     X(OPERATOR_NEW, "POST", "/operators", NONE, "operators", NO, OPERATOR_CERTIFICATE, KEEPER,     \
-      BP_API_JSON, BP_API_BODY, "An operator's certificate for a one-time code")                   \
-    X(CODE_NEW, "POST", "/codes", ADMIN, "operators", NO, CODE_MADE, KEEPER, BP_API_JSON,          \
-      BP_API_BODY, "Make a one-time sign-in code")                                                 \
-    X(OVERVIEW, "GET", "/overview", VIEWER, "fleet", NO, NONE, READER, BP_API_NOTHING, 0,          \
+      BP_ROUTE_JSON, BP_ROUTE_BODY, "An operator's certificate for a one-time code")                   \
+    X(CODE_NEW, "POST", "/codes", ADMIN, "operators", NO, CODE_MADE, KEEPER, BP_ROUTE_JSON,          \
+      BP_ROUTE_BODY, "Make a one-time sign-in code")                                                 \
+    X(OVERVIEW, "GET", "/overview", VIEWER, "fleet", NO, NONE, READER, BP_ROUTE_NOTHING, 0,          \
       "Counts and facts of the server")                                                            \
-    X(DEVICES, "GET", "/devices", VIEWER, "devices", NO, NONE, READER, BP_API_NOTHING, 0,          \
+    X(DEVICES, "GET", "/devices", VIEWER, "devices", NO, NONE, READER, BP_ROUTE_NOTHING, 0,          \
       "List devices")                                                                              \
-    X(DEVICE, "GET", "/devices/{id}", VIEWER, "devices", NO, NONE, READER, BP_API_NOTHING, 0,      \
+    X(DEVICE, "GET", "/devices/{id}", VIEWER, "devices", NO, NONE, READER, BP_ROUTE_NOTHING, 0,      \
       "Everything about one device")                                                               \
     X(VERDICTS, "GET", "/devices/{id}/verdicts", VIEWER, "devices", NO, NONE, READER,              \
-      BP_API_NOTHING, 0, "Verdicts of a device, newest first")                                     \
-    X(BUNDLE, "GET", "/devices/{id}/bundle", VIEWER, "devices", NO, NONE, READER, BP_API_NOTHING,  \
+      BP_ROUTE_NOTHING, 0, "Verdicts of a device, newest first")                                     \
+    X(BUNDLE, "GET", "/devices/{id}/bundle", VIEWER, "devices", NO, NONE, READER, BP_ROUTE_NOTHING,  \
       0, "A verdict with everything that proves it")                                               \
     X(APPROVE, "POST", "/devices/{id}/approve", ADMIN, "devices", NO, DEVICE_CLAIMED, KEEPER,      \
-      BP_API_JSON, BP_API_BODY, "Take a device out of the waiting room")                           \
+      BP_ROUTE_JSON, BP_ROUTE_BODY, "Take a device out of the waiting room")                           \
     X(QUARANTINE, "POST", "/devices/{id}/quarantine", ADMIN, "devices", NO, DEVICE_QUARANTINED,    \
-      KEEPER, BP_API_JSON, BP_API_BODY, "Quarantine a device")                                     \
+      KEEPER, BP_ROUTE_JSON, BP_ROUTE_BODY, "Quarantine a device")                                     \
     X(RELEASE_DEVICE, "POST", "/devices/{id}/release", ADMIN, "devices", NO, DEVICE_RELEASED,      \
-      KEEPER, BP_API_JSON, BP_API_BODY, "Release a device from quarantine")                        \
+      KEEPER, BP_ROUTE_JSON, BP_ROUTE_BODY, "Release a device from quarantine")                        \
     X(REVOKE, "POST", "/devices/{id}/revoke", ADMIN, "devices", NO, DEVICE_REVOKED, KEEPER,        \
-      BP_API_JSON, BP_API_BODY, "Revoke a device for good")                                        \
+      BP_ROUTE_JSON, BP_ROUTE_BODY, "Revoke a device for good")                                        \
     X(RETIRE, "POST", "/devices/{id}/retire", ADMIN, "devices", NO, DEVICE_RETIRED, KEEPER,        \
-      BP_API_JSON, BP_API_BODY, "Retire a device for good")                                        \
-    X(INVITE, "POST", "/invitations", ADMIN, "devices", NO, INVITATION_MADE, KEEPER, BP_API_JSON,  \
-      BP_API_BODY, "Invite a device")                                                              \
-    X(RELEASES, "GET", "/releases", VIEWER, "releases", NO, NONE, READER, BP_API_NOTHING, 0,       \
+      BP_ROUTE_JSON, BP_ROUTE_BODY, "Retire a device for good")                                        \
+    X(INVITE, "POST", "/invitations", ADMIN, "devices", NO, INVITATION_MADE, KEEPER, BP_ROUTE_JSON,  \
+      BP_ROUTE_BODY, "Invite a device")                                                              \
+    X(RELEASES, "GET", "/releases", VIEWER, "releases", NO, NONE, READER, BP_ROUTE_NOTHING, 0,       \
       "List releases")                                                                             \
-    X(RELEASE, "GET", "/releases/{id}", VIEWER, "releases", NO, NONE, READER, BP_API_NOTHING, 0,   \
+    X(RELEASE, "GET", "/releases/{id}", VIEWER, "releases", NO, NONE, READER, BP_ROUTE_NOTHING, 0,   \
       "One release")                                                                               \
     X(RELEASE_IMPORT, "POST", "/releases", ADMIN, "releases", NO, RELEASE_IMPORTED, KEEPER,        \
-      BP_API_COSE, BP_API_RELEASE, "Import a signed release")                                      \
+      BP_ROUTE_COSE, BP_ROUTE_RELEASE, "Import a signed release")                                      \
     X(RELEASE_ACCEPT, "POST", "/releases/{id}/accept", ADMIN, "releases", NO, RELEASE_ACCEPTED,    \
-      KEEPER, BP_API_JSON, BP_API_BODY, "Accept a release")                                        \
+      KEEPER, BP_ROUTE_JSON, BP_ROUTE_BODY, "Accept a release")                                        \
     X(RELEASE_DEPRECATE, "POST", "/releases/{id}/deprecate", ADMIN, "releases", NO,                \
-      RELEASE_DEPRECATED, KEEPER, BP_API_JSON, BP_API_BODY, "Deprecate a release")                 \
+      RELEASE_DEPRECATED, KEEPER, BP_ROUTE_JSON, BP_ROUTE_BODY, "Deprecate a release")                 \
     X(RELEASE_WITHDRAW, "POST", "/releases/{id}/withdraw", ADMIN, "releases", NO,                  \
-      RELEASE_WITHDRAWN, KEEPER, BP_API_JSON, BP_API_BODY, "Withdraw a release")                   \
-    X(POLICY, "GET", "/policy", VIEWER, "policy", NO, NONE, READER, BP_API_NOTHING, 0,             \
+      RELEASE_WITHDRAWN, KEEPER, BP_ROUTE_JSON, BP_ROUTE_BODY, "Withdraw a release")                   \
+    X(POLICY, "GET", "/policy", VIEWER, "policy", NO, NONE, READER, BP_ROUTE_NOTHING, 0,             \
       "The policy in force")                                                                       \
-    X(POLICY_PUT, "PUT", "/policy", ADMIN, "policy", NO, POLICY_PUBLISHED, KEEPER, BP_API_YAML,    \
-      BP_API_BODY, "Publish a policy")                                                             \
-    X(EVENTS, "GET", "/events", VIEWER, "log", NO, NONE, READER, BP_API_NOTHING, 0, "List events") \
-    X(EVENT, "GET", "/events/{n}", VIEWER, "log", NO, NONE, READER, BP_API_NOTHING, 0,             \
+    X(POLICY_PUT, "PUT", "/policy", ADMIN, "policy", NO, POLICY_PUBLISHED, KEEPER, BP_ROUTE_YAML,    \
+      BP_ROUTE_BODY, "Publish a policy")                                                             \
+    X(EVENTS, "GET", "/events", VIEWER, "log", NO, NONE, READER, BP_ROUTE_NOTHING, 0, "List events") \
+    X(EVENT, "GET", "/events/{n}", VIEWER, "log", NO, NONE, READER, BP_ROUTE_NOTHING, 0,             \
       "One event")                                                                                 \
-    X(PROOF, "GET", "/events/{n}/proof", VIEWER, "log", NO, NONE, READER, BP_API_NOTHING, 0,       \
+    X(PROOF, "GET", "/events/{n}/proof", VIEWER, "log", NO, NONE, READER, BP_ROUTE_NOTHING, 0,       \
       "Proof that an event is in the log")                                                         \
-    X(CHECKPOINT, "GET", "/log/checkpoint", VIEWER, "log", NO, NONE, READER, BP_API_NOTHING, 0,    \
+    X(CHECKPOINT, "GET", "/log/checkpoint", VIEWER, "log", NO, NONE, READER, BP_ROUTE_NOTHING, 0,    \
       "The newest signed head")                                                                    \
-    X(TILE, "GET", "/log/tile/{level}/{path}", VIEWER, "log", NO, NONE, READER, BP_API_NOTHING, 0, \
+    X(TILE, "GET", "/log/tile/{level}/{path}", VIEWER, "log", NO, NONE, READER, BP_ROUTE_NOTHING, 0, \
       "A tile of the log")                                                                         \
-    X(BROWNFIELD, "GET", "/brownfield", VIEWER, "settings", NO, NONE, READER, BP_API_NOTHING, 0,   \
+    X(BROWNFIELD, "GET", "/brownfield", VIEWER, "settings", NO, NONE, READER, BP_ROUTE_NOTHING, 0,   \
       "Whether devices that cannot attest get certificates")                                       \
     X(BROWNFIELD_PUT, "PUT", "/brownfield", ADMIN, "settings", NO, SETTING_CHANGED, KEEPER,        \
-      BP_API_JSON, BP_API_BODY, "Switch certificates for devices that cannot attest")              \
-    X(STREAM, "GET", "/stream", VIEWER, "log", NO, NONE, FRONT, BP_API_NOTHING, 0,                 \
+      BP_ROUTE_JSON, BP_ROUTE_BODY, "Switch certificates for devices that cannot attest")              \
+    X(STREAM, "GET", "/stream", VIEWER, "log", NO, NONE, FRONT, BP_ROUTE_NOTHING, 0,                 \
       "Changes as server-sent events")
 
 #endif

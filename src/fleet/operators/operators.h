@@ -57,6 +57,9 @@ void bp_attempts_refused(struct bp_attempts *a, struct bp_crypto *c, bp_span sou
 BP_MUST_CHECK bp_result bp_operators_code(struct bp_operators *o, enum bp_role role, bp_span name, bp_span actor,
                                           char ret_code[BP_OPERATOR_CODE_TEXT + 1], enum bp_problem *ret_problem);
 
+/* Puts back a code that was taken and served nothing. */
+BP_MUST_CHECK bp_result bp_operators_code_back(struct bp_operators *o, const struct bp_code *code);
+
 /* Takes a code out of the store. BAD_CODE: wrong, spent or expired. */
 BP_MUST_CHECK bp_result bp_operators_code_take(struct bp_operators *o, bp_span code, struct bp_code *ret,
                                                enum bp_problem *ret_problem);
@@ -65,10 +68,6 @@ BP_MUST_CHECK bp_result bp_operators_code_take(struct bp_operators *o, bp_span c
  * VALUE: the name is not allowed, or not the code's. */
 BP_MUST_CHECK bp_result bp_operators_of_code(struct bp_operators *o, const struct bp_code *code, bp_span name,
                                              struct bp_operator *ret, enum bp_problem *ret_problem);
-
-/* Whether the operator that a code speaks for could be made; as above, without writing. */
-BP_MUST_CHECK bp_result bp_operators_may_name(struct bp_operators *o, const struct bp_code *code, bp_span name,
-                                              enum bp_problem *ret_problem);
 
 /* Opens a session: ret_cookie is the cookie's value (64 hex digits), shown once. Event signed-in. */
 BP_MUST_CHECK bp_result bp_operators_session(struct bp_operators *o, const struct bp_operator *who,

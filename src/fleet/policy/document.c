@@ -8,7 +8,6 @@
 
 #define TYPE  "policy"
 #define MAJOR 1u
-#define MINOR 0u
 #define WHEN_MAX 4096u
 
 static const struct {
@@ -194,7 +193,7 @@ static void read_members(bp_rd *rd, size_t pairs, struct bp_policy_doc *d, uint3
             }
             break;
         case 3:
-            (void)bp_cbor_get_uint(rd);
+            d->minor = bp_cbor_get_uint(rd);
             break;
         case 4:
             d->version = bp_cbor_get_uint(rd);
@@ -280,7 +279,7 @@ bp_result bp_policy_doc_write(struct bp_policy_doc *d, uint8_t *ret, size_t cap,
     bp_cw_uint(&w, 2);
     bp_cw_uint(&w, MAJOR);
     bp_cw_uint(&w, 3);
-    bp_cw_uint(&w, MINOR);
+    bp_cw_uint(&w, d->minor);
     bp_cw_uint(&w, 4);
     bp_cw_uint(&w, d->version);
     bp_cw_uint(&w, 5);

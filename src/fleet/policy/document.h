@@ -31,6 +31,7 @@ struct bp_policy_test {
 
 /* About 300 KiB: on the heap. */
 struct bp_policy_doc {
+    uint64_t minor; /* 0 in what this version writes itself */
     uint64_t version;
     bp_span zone; /* "*": every zone */
     size_t rules;

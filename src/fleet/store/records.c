@@ -166,6 +166,17 @@ bp_result bp_store_acceptance_set(bp_store *s, bp_span id, const char *zone,
     return bp_q_run(&q, false);
 }
 
+bp_result bp_store_acceptance(bp_store *s, bp_span id, bp_span zone, enum bp_acceptance *ret)
+{
+    struct bp_q q = bp_q_begin(s, BP_SQL_ACCEPTANCE);
+    bp_q_blob(&q, id);
+    bp_q_span_text(&q, zone);
+    BP_TRY(bp_q_row(&q));
+    *ret = (enum bp_acceptance)bp_c_int(&q);
+    bp_q_end(&q);
+    return BP_OK;
+}
+
 bp_result bp_store_acceptances(bp_store *s,
                                bp_result (*each)(void *self, const struct bp_release_row *r,
                                                  const char *zone, enum bp_acceptance state),

@@ -17,6 +17,16 @@
     " r.manifest, r.corim"
 #define BP_FROM_POLICY "SELECT version, digest, zone, by, at_ms, document FROM policy "
 
+#define BP_ITEM                                                                                    \
+    "d.n, d.id, d.pseudonym, d.state, d.before_quarantine, d.automatic, d.zone, d.site, d.model,"  \
+    " d.name, d.kind, d.issuer_class, d.source, d.created_ms, d.state_ms, d.state_reason, t.seq,"  \
+    " t.as_of_ms, t.heard_ms, t.due_ms, t.silent, t.tier, t.reason, t.verdict, t.ima_count"
+#define BP_FROM_ITEM "SELECT " BP_ITEM " FROM device d CROSS JOIN trust t ON t.device=d.n "
+#define BP_FROM_TRUST "SELECT " BP_ITEM " FROM trust t CROSS JOIN device d ON d.n=t.device "
+#define BP_FROM_EVENT                                                                              \
+    "SELECT e.number, e.at_ms, e.type, e.severity, e.zone, e.digest, e.body, d.id, d.name"         \
+    " FROM event e LEFT JOIN device d ON d.n=e.device "
+
 #define BP_SQL_LIST(X)                                                                             \
     X(BEGIN, "BEGIN IMMEDIATE")                                                                    \
     X(SNAPSHOT, "BEGIN DEFERRED")                                                                  \
@@ -144,6 +154,31 @@
     X(SESSION_EXPIRE, "DELETE FROM session WHERE expires_ms<?")                                    \
     X(CODE_ADD, "INSERT INTO code VALUES(?,?,?,?,?,?)")                                            \
     X(CODE_TAKE, "DELETE FROM code WHERE code=? RETURNING code, role, name, zone, by, expires_ms") \
+    X(ACCEPTANCE, "SELECT state FROM acceptance WHERE release=? AND zone=?")                       \
+    X(LIST_ONE, BP_FROM_ITEM "WHERE d.id=?")                                                       \
+    X(LIST_ALL, BP_FROM_ITEM "WHERE d.n>? ORDER BY d.n")                                           \
+    X(LIST_ZONE, BP_FROM_ITEM "WHERE d.zone=? AND d.n>? ORDER BY d.n")                             \
+    X(LIST_STATE, BP_FROM_ITEM "WHERE d.state=? AND d.n>? ORDER BY d.n")                           \
+    X(LIST_ID, BP_FROM_ITEM "WHERE d.id>? AND d.id<=? ORDER BY d.id")                              \
+    X(LIST_TIER, BP_FROM_TRUST "WHERE t.tier=? AND t.device>? ORDER BY t.device")                  \
+    X(LIST_SILENT, BP_FROM_TRUST "WHERE t.silent=1 AND t.device>? ORDER BY t.device")              \
+    X(LIST_COUNTS, "SELECT zone, state, tier, silent, members FROM fleet_count WHERE zone>=''"     \
+                   " ORDER BY zone, state, tier, silent")                                          \
+    X(LIST_VERDICTS, "SELECT event, seq, as_of_ms, at_ms, tier, zone, site, model, reason,"        \
+                     " evidence, policy, refs FROM verdict WHERE device=? AND seq<?"               \
+                     " ORDER BY seq DESC LIMIT ?")                                                 \
+    X(LIST_EVENT, BP_FROM_EVENT "WHERE e.number=?")                                                \
+    X(LIST_EVENTS, BP_FROM_EVENT "WHERE e.number<? ORDER BY e.number DESC")                        \
+    X(LIST_EVENTS_UP, BP_FROM_EVENT "WHERE e.number>? ORDER BY e.number")                          \
+    X(LIST_EVENTS_OF, BP_FROM_EVENT "WHERE e.device=? AND e.type<>32 AND e.number<?"               \
+                                    " ORDER BY e.number DESC")                                     \
+    X(LIST_EVENTS_OF_UP, BP_FROM_EVENT "WHERE e.device=? AND e.type<>32 AND e.number>?"            \
+                                       " ORDER BY e.number")                                       \
+    X(LIST_RELEASES, "SELECT r.rowid, r.id, r.product, r.version, r.zone, r.site, r.model,"        \
+                     " r.counter, r.imported_ms, r.by, r.manifest FROM release r"                  \
+                     " WHERE r.rowid<? ORDER BY r.rowid DESC LIMIT ?")                             \
+    X(LIST_ACCEPTANCES, "SELECT zone, state, by, reason, at_ms FROM acceptance WHERE release=?"    \
+                        " ORDER BY zone")                                                          \
     X(SETTING, "SELECT value FROM setting WHERE name=?")                                           \
     X(SETTING_SET, "INSERT INTO setting VALUES(?,?) ON CONFLICT(name)"                             \
                    " DO UPDATE SET value=excluded.value")

@@ -291,7 +291,8 @@ enum bp_blob_kind {
     BP_BLOB_STATE = 2,
     BP_BLOB_BOOT_LOG = 3,
     BP_BLOB_IMA = 4,
-    BP_BLOB_EK = 5
+    BP_BLOB_EK = 5,
+    BP_BLOB_REFERENCES = 6 /* [[release id, state, zone], ...], named by the set's own digest */
 };
 /* Content-addressed; storing the same bytes again moves only their age. The digest is the caller's
  * word. */
@@ -334,6 +335,9 @@ BP_MUST_CHECK bp_result bp_store_maker(bp_store *s, const char *product, bp_span
 BP_MUST_CHECK bp_result bp_store_acceptance_set(bp_store *s, bp_span id, const char *zone,
                                                 enum bp_acceptance state, const char *by,
                                                 const char *reason, int64_t at_ms);
+/* NOT_FOUND: nobody decided. */
+BP_MUST_CHECK bp_result bp_store_acceptance(bp_store *s, bp_span id, bp_span zone,
+                                            enum bp_acceptance *ret);
 /* Calls back for every (release, zone) whose state is not IMPORTED, in order of id; stops at the
  * first failure. Bounded by the number of acceptances, which people make one by one. */
 BP_MUST_CHECK bp_result bp_store_acceptances(bp_store *s,
