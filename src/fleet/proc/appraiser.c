@@ -41,10 +41,11 @@ static void forget_set(struct appraiser *a)
     a->bytes = NULL;
 }
 
+/* Reading the rows uses up m->count; `source` has room for all of them. */
 static void fill_sources(struct bp_msg_references *m, struct bp_ref_source *source)
 {
     struct bp_msg_reference row;
-    for (size_t i = 0; i < m->count && bp_msg_references_next(m, &row); i++) {
+    for (size_t i = 0; bp_msg_references_next(m, &row); i++) {
         source[i] = (struct bp_ref_source){.id = row.id, .state = (enum bp_release_state)row.state, .zone = row.zone,
                                            .corim = row.corim};
     }
@@ -97,8 +98,9 @@ static bp_result take_references(struct appraiser *a, bp_span body)
         r = source == NULL ? BP_FAIL(NO_MEMORY) : BP_OK;
     }
     if (!bp_failed(r)) {
+        const size_t count = m.count;
         fill_sources(&m, source);
-        r = compile(a, source, m.count, &refs);
+        r = compile(a, source, count, &refs);
     }
     if (bp_failed(r)) {
         bp_free(source);
