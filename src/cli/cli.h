@@ -62,6 +62,7 @@ int bp_cmd_release_publish(struct bp_cli *cli, const struct bp_args *args);
 int bp_cmd_release_show(struct bp_cli *cli, const struct bp_args *args);
 int bp_cmd_release_sign(struct bp_cli *cli, const struct bp_args *args);
 int bp_cmd_release_withdraw(struct bp_cli *cli, const struct bp_args *args);
+int bp_cmd_verify(struct bp_cli *cli, const struct bp_args *args);
 /* `release show` of a file. */
 int bp_cmd_release_show_file(struct bp_cli *cli, const char *path);
 /* The anchor as SHA-256 of the root's DER, from "sha256:HASH" or a file in DER or PEM. Exit code. */

@@ -55,6 +55,8 @@ const struct bp_command bp_commands[] = {
      "Write all events into a file, one JSON object a line.", bp_cmd_event_export},
     {"operator", "code", NULL, 0, 0, BP_OPT(ROLE), BP_OPT(NAME), "Make a one-time code with which a person signs in.",
      bp_cmd_operator_code},
+    {"verify", NULL, "FILE", 1, 1, BP_OPT(ANCHOR), 0,
+     "Check a bundle with no server: from the root that you bring down to the verdict.", bp_cmd_verify},
     {"completion", NULL, "SHELL", 1, 1, 0, 0, "Print a completion script; SHELL is bash.", bp_cmd_completion},
     {0},
 };
