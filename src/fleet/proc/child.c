@@ -227,7 +227,7 @@ static bp_result serve(struct running *r)
 
 struct start {
     enum bp_kind kind;
-    unsigned long index, parent, per_source, enrol_port, interval_ms;
+    unsigned long index, parent, per_source, device_port, enrol_port, interval_ms;
     const char *dir;
 };
 
@@ -243,17 +243,17 @@ static bool number(const char *text, unsigned long max, unsigned long *ret)
     return true;
 }
 
-/* --child KIND INDEX PARENT PER_SOURCE ENROL_PORT INTERVAL_MS DIR, written by our own parent */
+/* --child KIND INDEX PARENT PER_SOURCE DEVICE_PORT ENROL_PORT INTERVAL_MS DIR, written by our own parent */
 static bool read_start(int argc, char **argv, struct start *ret)
 {
     struct start s = {.kind = BP_KIND_COUNT};
-    if (argc != 9 || !number(argv[3], 999, &s.index) || !number(argv[4], 1ul << 30, &s.parent) ||
-        !number(argv[5], 1ul << 20, &s.per_source) || !number(argv[6], UINT16_MAX, &s.enrol_port) ||
-        !number(argv[7], UINT32_MAX, &s.interval_ms)) {
+    if (argc != 10 || !number(argv[3], 999, &s.index) || !number(argv[4], 1ul << 30, &s.parent) ||
+        !number(argv[5], 1ul << 20, &s.per_source) || !number(argv[6], UINT16_MAX, &s.device_port) ||
+        !number(argv[7], UINT16_MAX, &s.enrol_port) || !number(argv[8], UINT32_MAX, &s.interval_ms)) {
         return false;
     }
     s.kind = bp_kind_of_name(argv[2]);
-    s.dir = argv[8];
+    s.dir = argv[9];
     *ret = s;
     return s.kind != BP_KIND_COUNT;
 }
@@ -268,6 +268,7 @@ int bp_child_main(int argc, char **argv)
     me.c.kind = start.kind;
     me.c.index = (unsigned)start.index;
     me.c.per_source = (unsigned)start.per_source;
+    me.c.device_port = (uint16_t)start.device_port;
     me.c.enrol_port = (uint16_t)start.enrol_port;
     me.c.attest_interval_ms = (unsigned)start.interval_ms;
     me.c.clock = bp_clock_linux();

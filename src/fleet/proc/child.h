@@ -18,7 +18,7 @@ struct bp_child {
     char name[BP_PROC_NAME_MAX + 1]; /* "front-device-0" */
     char dir[BP_PROC_PATH_MAX];      /* the server's directory as this process sees it: "/" inside its own root */
     unsigned per_source;         /* as in struct bp_run */
-    uint16_t enrol_port;
+    uint16_t device_port, enrol_port;
     unsigned attest_interval_ms;
     uint32_t fences; /* bits of enum bp_fence that stand */
     struct bp_clock clock;

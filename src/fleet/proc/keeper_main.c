@@ -400,6 +400,7 @@ static bp_result start(void *self)
                                    .root_der = m->site->cert[BP_SITE_CERT_ROOT],
                                    .issuing_der = m->site->cert[BP_SITE_CERT_ISSUING],
                                    .infra_der = m->site->cert[BP_SITE_CERT_INFRA],
+                                   .device_port = m->c->device_port,
                                    .policy = m->policy,
                                    .routes = &m->route,
                                    .route_count = 1,

@@ -29,7 +29,8 @@
 
 #define SLOTS_MAX      48u
 #define LISTENERS_MAX  4u
-#define ENROL          1u /* place of that listener */
+#define DEVICE         0u /* places of those listeners */
+#define ENROL          1u
 #define WORKERS_MAX    16u
 #define BACKOFF_MIN_MS 20u
 #define BACKOFF_MAX_MS 10000u
@@ -243,16 +244,18 @@ static void on_child_readable(void *arg)
 /* In the new process. Only what is safe between fork and exec. */
 static void become(const struct slot *s, int fd, pid_t parent)
 {
-    char index[16], ppid[16], per_source[16], enrol[16], interval[16], exe[] = "/proc/self/exe", program[] = "bedplated", child[] = "--child";
+    char index[16], ppid[16], per_source[16], device[16], enrol[16], interval[16],
+        exe[] = "/proc/self/exe", program[] = "bedplated", child[] = "--child";
     char kind[BP_PROC_NAME_MAX + 1], dir[BP_PROC_PATH_MAX];
     (void)snprintf(index, sizeof index, "%u", s->index);
     (void)snprintf(ppid, sizeof ppid, "%ld", (long)parent);
     (void)snprintf(per_source, sizeof per_source, "%u", me.run->per_source);
+    (void)snprintf(device, sizeof device, "%u", (unsigned)me.listener[DEVICE].port);
     (void)snprintf(enrol, sizeof enrol, "%u", (unsigned)me.listener[ENROL].port);
     (void)snprintf(interval, sizeof interval, "%u", me.run->attest_interval_ms);
     (void)snprintf(kind, sizeof kind, "%s", bp_kind_name(s->kind));
     (void)snprintf(dir, sizeof dir, "%s", me.run->dir);
-    char *const argv[] = {program, child, kind, index, ppid, per_source, enrol, interval, dir, NULL};
+    char *const argv[] = {program, child, kind, index, ppid, per_source, device, enrol, interval, dir, NULL};
     const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     sigset_t none;
     if (null < 0 || dup2(null, 0) != 0 || dup2(null, 1) != 1) {
@@ -490,7 +493,7 @@ static bp_result set_up(void)
     if (workers == 0 || workers > WORKERS_MAX || me.run->readers == 0 || me.run->readers > WORKERS_MAX) {
         return BP_FAIL(BAD_ARGUMENT);
     }
-    BP_TRY(add_listener(0, "device", BP_KIND_FRONT_DEVICE, me.run->device_port, workers));
+    BP_TRY(add_listener(DEVICE, "device", BP_KIND_FRONT_DEVICE, me.run->device_port, workers));
     BP_TRY(add_listener(ENROL, "enrol", BP_KIND_FRONT_DEVICE, me.run->enrol_port, workers));
     BP_TRY(add_listener(2, "operate", BP_KIND_FRONT_OPERATE, me.run->operate_port, 1));
     BP_TRY(add_listener(3, "status", BP_KIND_FRONT_DEVICE, me.run->status_port, workers));
