@@ -65,9 +65,10 @@ enum bp_outcome bp_agent_say_call(struct bp_agent *a, bp_result r, const struct 
 enum bp_outcome bp_agent_say_reply(struct bp_agent *a, const struct bp_reply *reply, const char *doing)
 {
     const enum bp_outcome o = reply->status >= 500 ? BP_FAILED : BP_REFUSED;
-    return bp_agent_say(a, o, "%s: %s says no: %s (status %u%s%s).", doing, a->dev.host,
+    return bp_agent_say(a, o, "%s: %s says no: %s (status %u%s%s)%s%s", doing, a->dev.host,
                         reply->detail[0] != '\0' ? reply->detail : "no reason given", (unsigned)reply->status,
-                        reply->code[0] != '\0' ? ", " : "", reply->code);
+                        reply->code[0] != '\0' ? ", " : "", reply->code, reply->action[0] != '\0' ? ". " : ".",
+                        reply->action);
 }
 
 const char *bp_tier_name(uint32_t tier)

@@ -32,7 +32,7 @@ static const char *const features[] = {"ima-delta", "log-head"};
 struct contact {
     struct bp_agent *a;
     struct bp_server *server; /* enrol listener */
-    const char *code;         /* NULL once it was used */
+    const char *code;         /* NULL: none, or it has served */
     struct bp_rot_identity ids[BP_ROT_IDENTITIES];
     uint32_t id_count; /* certified ones */
     struct bp_agent_slot slot; /* the key that is to get a certificate */
@@ -516,17 +516,12 @@ static enum bp_outcome ask_for_certificate(struct contact *c, bool *ret_again)
 
 static enum bp_outcome get_certificate(struct contact *c)
 {
-    bool used_code = false;
     for (;;) {
         struct bp_reply reply = {0};
         bool again = false;
         enum bp_outcome o = say_hello(c, &reply);
-        if (o == BP_REFUSED && used_code && strcmp(reply.code, "bad-invitation") == 0) {
-            c->code = NULL; /* it served the first time; the server knows the device now */
-            o = say_hello(c, &reply);
-        }
-        used_code = true;
         if (o == BP_DONE) {
+            c->code = NULL; /* it has served; the server knows the device now */
             o = ask_for_certificate(c, &again);
         }
         if (!again || !may_wait(c, TRY_AGAIN_S)) {

@@ -108,6 +108,7 @@ void bp_reply_problem(bp_span json, struct bp_reply *ret)
     }
     copy_line(o, "code", ret->code, sizeof ret->code);
     copy_line(o, "detail", ret->detail, sizeof ret->detail);
+    copy_line(o, "action", ret->action, sizeof ret->action);
     if (ret->detail[0] == '\0') {
         copy_line(o, "title", ret->detail, sizeof ret->detail);
     }

@@ -36,6 +36,7 @@ struct bp_reply {
     uint32_t retry_after_s; /* 0: not said; capped at an hour */
     char code[64];          /* "" when there is no problem document */
     char detail[513];       /* one line */
+    char action[161];       /* what to do next, one line */
     bool has_nonce;         /* a refusal of evidence carries the next one */
     uint8_t nonce[32];
     uint64_t seq;

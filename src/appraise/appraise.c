@@ -32,7 +32,7 @@ static bool is_request(const struct bp_appraise_request *req)
 {
     return req->nonce.n == BP_NONCE_SIZE && req->device_id.n == BP_DEVID_SIZE &&
            (req->ldevid.n == 0 || req->ldevid.n == BP_SHA256_SIZE) && req->binding.n == BP_BINDING_SIZE &&
-           req->as_of_ms >= 0 && req->now_ms >= 0 && req->zone.n != 0 && req->zone.n <= BP_EVIDENCE_TEXT_MAX &&
+           req->as_of_ms >= 0 && req->now_ms >= 0 && req->zone.n <= BP_EVIDENCE_TEXT_MAX &&
            bp_is_utf8(req->zone) && req->root_class.n != 0 && req->root_class.n <= 16 && bp_is_utf8(req->root_class);
 }
 

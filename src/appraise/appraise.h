@@ -32,7 +32,7 @@ struct bp_appraise_request {
     bp_span state;     /* device-state of the last accepted evidence; empty: none */
     int64_t as_of_ms;  /* issue time of the nonce */
     int64_t now_ms;    /* when the evidence arrived */
-    bp_span zone;
+    bp_span zone; /* empty: in none yet; only releases that are accepted everywhere count */
     bool activation;    /* first contact: about.activation is expected */
     bp_span root_class; /* of the ak-binding: discrete, firmware, virtual, unknown, software */
 };

@@ -466,6 +466,7 @@ static void judge_log(struct bp_judge *j, struct boot *b)
     if (missing != 0) {
         name_pcrs(j, BP_F_BOOT_SEPARATOR, missing);
     }
+    j->is_compared = true;
     find_whole(j, b);
     check_secure_boot(j, b);
     each_event(j, b, take_unknown);
@@ -534,6 +535,7 @@ bp_result bp_j_boot(struct bp_judge *j)
     /* An answer may have been lost, and the device sends again what was judged. */
     if (is_held && (!j->ev.has_boot || bp_span_equal(BP_SPAN_OF(digest), BP_SPAN_OF(j->old.log)))) {
         j->is_boot_judged = true;
+        j->is_compared = true;
         return BP_OK;
     }
     now->has_log = false;

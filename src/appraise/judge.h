@@ -40,7 +40,9 @@ struct bp_judge {
     bool has_pcrs;
     uint8_t pcrs[BP_J_PCR_BYTES];
 
-    bool is_boot_judged; /* a log of this boot, now or before */
+    bool is_boot_judged; /* a log of this boot leads to the signed PCRs, now or before */
+    bool is_compared;    /* ... and there were releases to compare it with */
+    bool is_stale;       /* both lists are to be sent again */
     uint64_t boot_unaccepted;
     enum bp_j_ima ima;
     uint64_t ima_ahead;

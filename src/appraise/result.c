@@ -8,22 +8,18 @@
  * runs may be explained by another release by now. */
 bp_result bp_j_releases(struct bp_judge *j)
 {
-    bool is_stale = false;
     for (uint32_t i = 0; i < j->now.releases; i++) {
         const struct bp_ref_release *rel = bp_refset_release(j->refs, j->now.release[i], j->req->zone);
         if (rel == NULL) {
             char hex[BP_J_HEX];
             bp_j_find(j, BP_F_UNKNOWN_RELEASE, i, bp_j_short_hex(j->now.release[i], hex));
-            is_stale = true;
+            j->is_stale = true;
         } else if (rel->state == BP_RELEASE_WITHDRAWN) {
             bp_j_find(j, BP_F_WITHDRAWN, i, rel->name);
-            is_stale = true;
+            j->is_stale = true;
         } else if (rel->state == BP_RELEASE_DEPRECATED) {
             bp_j_find(j, BP_F_DEPRECATED, i, rel->name);
         }
-    }
-    if (is_stale) {
-        j->now.has_log = false;
     }
     if (j->is_too_much) {
         bp_j_find_too_much(j);
@@ -58,7 +54,7 @@ static void set_vector(struct bp_judge *j)
 {
     struct bp_appraisal *a = j->ret;
     a->vector[BP_AR_INSTANCE_IDENTITY] = BP_TIER_AFFIRMING;
-    a->vector[BP_AR_CONFIGURATION] = j->is_boot_judged && j->now.releases != 0 ? BP_TIER_AFFIRMING : BP_TIER_NONE;
+    a->vector[BP_AR_CONFIGURATION] = j->is_compared ? BP_TIER_AFFIRMING : BP_TIER_NONE;
     a->vector[BP_AR_EXECUTABLES] = a->vector[BP_AR_CONFIGURATION];
     a->vector[BP_AR_FILE_SYSTEM] = j->ima == BP_J_IMA_JUDGED ? BP_TIER_AFFIRMING : BP_TIER_NONE;
     /* A virtual or unknown root makes no claim about hardware; it never passes for it. */
@@ -221,9 +217,8 @@ static void put_programs(struct bp_judge *j)
 
 static void put_boot_tiles(struct bp_judge *j, const struct bp_ref_release *rel)
 {
-    const bool is_judged = j->is_boot_judged && j->now.releases != 0;
     const bp_span nothing = BP_SPAN_STR("The boot log is not judged");
-    if (!is_judged) {
+    if (!j->is_compared) {
         for (enum bp_tile t = BP_TILE_FIRMWARE; t <= BP_TILE_SYSTEM; t = (enum bp_tile)(t + 1)) {
             put_tile(j, t, false, &nothing, 1);
         }
@@ -236,8 +231,9 @@ static void put_boot_tiles(struct bp_judge *j, const struct bp_ref_release *rel)
                                                         : BP_SPAN_STR("off")};
     const bp_span boot[] = {BP_SPAN_STR("Boot log of "), bp_j_number(j->now.boot_events, n),
                             BP_SPAN_STR(" events leads to the signed PCRs")};
-    const bp_span system[] = {BP_SPAN_STR("Release "), rel != NULL ? rel->name : BP_SPAN_STR("unknown"),
-                              BP_SPAN_STR(" runs")};
+    const bp_span system[] = {rel != NULL ? BP_SPAN_STR("Release ") : BP_SPAN_STR("No accepted release runs whole"),
+                              rel != NULL ? rel->name : BP_SPAN_EMPTY,
+                              rel != NULL ? BP_SPAN_STR(" runs") : BP_SPAN_EMPTY};
     put_tile(j, BP_TILE_FIRMWARE, true, firmware, 2);
     put_tile(j, BP_TILE_BOOT, true, boot, 3);
     put_tile(j, BP_TILE_SYSTEM, true, system, 3);
@@ -289,6 +285,10 @@ bp_result bp_j_result(struct bp_judge *j)
     set_claims(j);
     set_release_claims(j, rel);
     put_chain(j, rel);
+    if (j->is_stale) {
+        j->now.has_log = false;
+        j->now.ima_count = 0;
+    }
     a->has_log = j->now.has_log;
     memcpy(a->held_log, j->now.log, sizeof a->held_log);
     a->held_ima = j->now.ima_count;

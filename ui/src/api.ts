@@ -49,7 +49,21 @@ export function problemOf(status: number, body: unknown): ApiError {
     return new ApiError(status, text(p['code']) || text(p['type']), message, text(p['action']) || text(p['help']), whole(p['line']), whole(p['column']));
 }
 
+/** A session that another tab began has another token: it is fetched, and the write is tried once more. */
 async function send(method: string, path: string, body?: string, type?: string): Promise<Response> {
+    try {
+        return await sendOnce(method, path, body, type);
+    } catch (e) {
+        if (!(e instanceof ApiError) || e.code !== 'csrf') {
+            throw e;
+        }
+        const session = (await (await sendOnce('GET', '/session')).json()) as { csrf?: unknown };
+        setCsrf(text(session.csrf));
+        return sendOnce(method, path, body, type);
+    }
+}
+
+async function sendOnce(method: string, path: string, body?: string, type?: string): Promise<Response> {
     const headers: Record<string, string> = { Accept: 'application/json' };
     if (method !== 'GET') {
         headers['X-Bedplate-Csrf'] = csrf;

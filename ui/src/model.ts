@@ -187,14 +187,15 @@ export function brokenAt(chain: readonly Tile[]): number {
     });
 }
 
-/** Rules as a YAML document to edit. Texts are JSON texts, which YAML reads the same way. */
-export function policyYaml(p: Pick<Policy, 'rules'>): string {
-    if (p.rules.length === 0) {
-        return 'rules:\n  - name: trusted\n    when: "tier = 2"\n    verdict: permit\n    reason: "Everything is as accepted"\n';
-    }
+/** The policy as a YAML document to edit, numbered as its successor. Texts are JSON texts, which YAML reads the same way. */
+export function policyYaml(p: Pick<Policy, 'version' | 'zone' | 'rules'>): string {
     const q = (s: string): string => JSON.stringify(s);
-    const lines = ['rules:'];
-    for (const r of p.rules) {
+    const lines = [`version: ${p.version + 1}`, `zone: ${q(p.zone || '*')}`, 'rules:'];
+    const rules: readonly Rule[] = p.rules.length > 0 ? p.rules : [
+        { name: 'secure-boot', when: 'secure_boot <> 1', verdict: 'forbid', actions: ['alert'], reason: 'Secure Boot is not on' },
+        { name: 'affirming', when: 'tier = 2', verdict: 'permit', actions: [], reason: 'Runs an accepted release whole' },
+    ];
+    for (const r of rules) {
         lines.push(`  - name: ${q(r.name)}`, `    when: ${q(r.when)}`, `    verdict: ${r.verdict}`);
         if (r.actions.length > 0) {
             lines.push(`    actions: [${r.actions.join(', ')}]`);
@@ -206,11 +207,20 @@ export function policyYaml(p: Pick<Policy, 'rules'>): string {
     return `${lines.join('\n')}\n`;
 }
 
-/** Line and column (from 1) that a refusal names; zeros where it names none. */
-export function placeIn(message: string): { line: number; column: number } {
+/** Line and column (from 1) in a policy document that a refusal names; zeros where it names none. A place in a rule's
+ * expression leads to the line of that expression. */
+export function placeIn(message: string, document: string): { line: number; column: number } {
+    const rule = /\brule (.+), column (\d{1,7}) of its expression/.exec(message);
+    if (rule) {
+        const lines = document.split('\n');
+        const name = lines.findIndex((l) => /^\s*(-\s*)?"?name"?\s*:/.test(l) && l.replace(/^[^:]*:/, '').replace(/#.*$/, '').trim().replace(/^(["'])(.*)\1,?$/, '$2') === rule[1]);
+        const when = name < 0 ? -1 : lines.findIndex((l, i) => i > name && /^\s*"?when"?\s*:/.test(l));
+        const text = when < 0 ? null : /^\s*"?when"?\s*:\s*["']?/.exec(lines[when] ?? '');
+        return text ? { line: when + 1, column: text[0].length + Number(rule[2]) } : { line: 0, column: 0 };
+    }
     const line = /\bline[ :]*(\d{1,7})/i.exec(message);
     const column = /\bcol(?:umn)?[ :.]*(\d{1,7})/i.exec(message);
-    return { line: line ? Number(line[1]) : 0, column: column ? Number(column[1]) : 0 };
+    return line ? { line: Number(line[1]), column: column ? Number(column[1]) : 0 } : { line: 0, column: 0 };
 }
 
 /** Offset in a text of a line and column (from 1), kept inside it. */

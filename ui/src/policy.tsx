@@ -69,7 +69,7 @@ function Editor(props: { policy: PolicyData; onDone: () => void }): JSX.Element 
     const [error, setError] = useState<ApiError>();
     const [busy, setBusy] = useState(false);
     const area = useRef<HTMLTextAreaElement>(null);
-    const place = error ? (error.line > 0 ? { line: error.line, column: error.column } : placeIn(error.message)) : { line: 0, column: 0 };
+    const place = error ? (error.line > 0 ? { line: error.line, column: error.column } : placeIn(error.message, text)) : { line: 0, column: 0 };
 
     useEffect(() => area.current?.focus(), []);
     // The cursor goes to where the error is.

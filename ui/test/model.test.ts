@@ -83,14 +83,25 @@ test('times are read to the millisecond and nonsense is no time', () => {
 });
 
 test('rules become a document that quotes what people wrote', () => {
-    const text = policyYaml({ rules: [{ name: 'a: b', when: 'zone = "x" # y', verdict: 'forbid', actions: ['alert', 'quarantine'], reason: 'no\nyes' }] });
-    assert.equal(text, 'rules:\n  - name: "a: b"\n    when: "zone = \\"x\\" # y"\n    verdict: forbid\n    actions: [alert, quarantine]\n    reason: "no\\nyes"\n');
+    const text = policyYaml({ version: 4, zone: '*', rules: [{ name: 'a: b', when: 'zone = "x" # y', verdict: 'forbid', actions: ['alert', 'quarantine'], reason: 'no\nyes' }] });
+    assert.equal(text, 'version: 5\nzone: "*"\nrules:\n  - name: "a: b"\n    when: "zone = \\"x\\" # y"\n    verdict: forbid\n    actions: [alert, quarantine]\n    reason: "no\\nyes"\n');
+});
+
+test('without a policy the editor begins with one that permits and forbids', () => {
+    const text = policyYaml({ version: 0, zone: '', rules: [] });
+    assert.match(text, /^version: 1\nzone: "\*"\n/);
+    assert.match(text, /verdict: forbid/);
+    assert.match(text, /verdict: permit/);
 });
 
 test('a refusal that names its place leads there', () => {
-    assert.deepEqual(placeIn('line 3, column 11: unknown claim'), { line: 3, column: 11 });
-    assert.deepEqual(placeIn('Line 12: too deep'), { line: 12, column: 0 });
-    assert.deepEqual(placeIn('the outline is wrong'), { line: 0, column: 0 });
+    assert.deepEqual(placeIn('line 3, column 11: unknown claim', ''), { line: 3, column: 11 });
+    assert.deepEqual(placeIn('Line 12: too deep', ''), { line: 12, column: 0 });
+    assert.deepEqual(placeIn('the outline is wrong', ''), { line: 0, column: 0 });
+    const document = 'rules:\n  - name: "one"\n    when: "a = 1"\n  - name: two # second\n    verdict: permit\n    when: b = 1\n';
+    assert.deepEqual(placeIn('rule one, column 3 of its expression: x', document), { line: 3, column: 14 });
+    assert.deepEqual(placeIn('rule two, column 1 of its expression: x', document), { line: 6, column: 11 });
+    assert.deepEqual(placeIn('rule three, column 1 of its expression: x', document), { line: 0, column: 0 });
     const text = 'ab\ncdef\n';
     assert.equal(offsetOf(text, 1, 1), 0);
     assert.equal(offsetOf(text, 2, 3), 5);

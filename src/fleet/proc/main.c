@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "fleet/authority/site.h"
+#include "fleet/proc/init.h"
 #include "fleet/proc/proc.h"
 #include "platform/openssl/crypto.h"
 
@@ -138,6 +139,9 @@ int main(int argc, char **argv)
     const char *word = argc > 1 ? argv[1] : "";
     if (strcmp(word, "--child") == 0) {
         return bp_child_main(argc, argv);
+    }
+    if (strcmp(word, "init") == 0) {
+        return bp_init_main(argc - 1, argv + 1);
     }
     if (strcmp(word, "run") == 0) {
         return run(argc - 1, argv + 1);

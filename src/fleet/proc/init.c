@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fleet/proc/init - `bedplated init`: the directory of a new server, its store, and the first operator's code.
+ *
+ * Passphrase and code are printed here and nowhere else: the store has only the code's hash, the root's key only its
+ * encrypted form. Whatever fails, no half server is left behind. */
+#include "fleet/proc/init.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <jansson.h>
+
+#include "base/secret.h"
+#include "fleet/events/log.h"
+#include "fleet/operators/operators.h"
+#include "fleet/proc/proc.h"
+#include "fleet/signer/signer.h"
+#include "platform/linux/clock.h"
+#include "platform/linux/entropy.h"
+#include "platform/openssl/crypto.h"
+
+#define BP_MODULE PROC
+
+static const char usage[] = "usage: bedplated init --dir DIR --name HOST [--org NAME] [--evaluation] [--json]\n";
+
+struct init {
+    const char *dir, *name, *org;
+    bool evaluation, is_json;
+    struct bp_crypto *crypto;
+    struct bp_entropy entropy;
+    struct bp_clock clock;
+    uint8_t root_hash[BP_SHA256_SIZE];
+    char passphrase[BP_SITE_CODE + 1];
+    char code[BP_OPERATOR_CODE_TEXT + 1];
+    int64_t code_until_ms;
+};
+
+/* --- what goes into the directory beside the authorities --- */
+
+static bp_result make_code(struct init *x, bp_store *store)
+{
+    struct bp_log log = {0};
+    enum bp_problem problem = BP_P_NONE;
+    struct bp_operators o = {
+        .store = store, .log = &log, .crypto = x->crypto, .entropy = &x->entropy, .now_ms = bp_wall_ms(&x->clock)};
+    BP_TRY(bp_log_open(&log, store, x->crypto));
+    BP_TRY(bp_operators_code(&o, BP_OPR_ADMIN, BP_SPAN_EMPTY, BP_SPAN_STR("init"), x->code, &problem));
+    if (problem != BP_P_NONE) {
+        return BP_FAIL(DENIED);
+    }
+    x->code_until_ms = o.now_ms + BP_OPERATOR_CODE_MS;
+    return bp_log_flush(&log);
+}
+
+static bp_result write_store(struct init *x, bp_store *store)
+{
+    BP_TRY(bp_store_begin(store));
+    bp_result r = bp_store_act(store);
+    if (!bp_failed(r)) {
+        r = make_code(x, store);
+        const bp_result end = bp_store_act_end(store, !bp_failed(r));
+        r = bp_failed(r) ? r : end;
+    }
+    if (bp_failed(r)) {
+        bp_store_abort(store);
+        return r;
+    }
+    return bp_store_commit(store);
+}
+
+static bp_result make_store(struct init *x, const struct bp_site *site)
+{
+    char path[BP_SITE_PATH_MAX];
+    bp_store *store = NULL;
+    BP_TRY(bp_site_path(site, "store/bedplate.db", path, sizeof path));
+    BP_TRY(bp_store_open(path, BP_STORE_WRITE, BP_PRODUCT_VERSION, NULL, &store));
+    const bp_result r = write_store(x, store);
+    bp_store_free(store);
+    return r;
+}
+
+static bp_result more(void *self, const char *dir)
+{
+    struct init *x = self;
+    struct bp_site *site = NULL;
+    BP_TRY(bp_site_load(dir, x->crypto, &site));
+    memcpy(x->root_hash, site->root_hash, sizeof x->root_hash);
+    bp_result r = bp_log_signer_init(site, x->crypto);
+    if (!bp_failed(r)) {
+        r = make_store(x, site);
+    }
+    bp_site_free(site);
+    return r;
+}
+
+/* --- telling --- */
+
+static void hex(const uint8_t hash[BP_SHA256_SIZE], char ret[2 * BP_SHA256_SIZE + 1])
+{
+    for (size_t i = 0; i < BP_SHA256_SIZE; i++) {
+        (void)snprintf(ret + 2 * i, 3, "%02x", hash[i]);
+    }
+}
+
+static void tell_person(const struct init *x, const char *root)
+{
+    printf("Made %s: the server of %s at %s.\n\n", x->dir, x->org, x->name);
+    printf("  root certificate         sha256:%s\n", root);
+    printf("  passphrase of its key    %s    (shown once)\n", x->passphrase);
+    printf("  first operator's code    %s    (15 minutes, once)\n\n", x->code);
+    printf("What to do next\n");
+    if (x->evaluation) {
+        printf("  1. This server is for evaluation: the root's key stays in %s/root-key.pem. Do not run a plant with it.\n",
+               x->dir);
+    } else {
+        printf("  1. Move %s/root-key.pem to a medium that stays off this machine, and keep the passphrase apart\n"
+               "     from it. The server does not start while the key is here.\n",
+               x->dir);
+    }
+    printf("  2. Put the certificates of the makers of your chips into %s/anchors/, as discrete-*.pem, firmware-*.pem\n"
+           "     or virtual-*.pem.\n",
+           x->dir);
+    printf("  3. bedplated run --dir %s\n", x->dir);
+    printf("  4. Open https://%s:8445/ and sign in with the code, or make an operator's key where you are:\n"
+           "     bedplate login --server https://%s:8445 --code %s\n",
+           x->name, x->name, x->code);
+}
+
+static bool tell_machine(const struct init *x, const char *root)
+{
+    char hash[2 * BP_SHA256_SIZE + 8];
+    (void)snprintf(hash, sizeof hash, "sha256:%s", root);
+    json_t *j = json_pack("{s:s, s:s, s:s, s:b, s:s, s:s, s:s, s:I}", "dir", x->dir, "name", x->name, "org", x->org,
+                          "evaluation", x->evaluation ? 1 : 0, "root", hash, "passphrase", x->passphrase, "code", x->code,
+                          "code_expires_ms", (json_int_t)x->code_until_ms);
+    const bool ok = j != NULL && json_dumpf(j, stdout, JSON_COMPACT) == 0 && putchar('\n') != EOF;
+    json_decref(j);
+    return ok;
+}
+
+static int tell(const struct init *x)
+{
+    char root[2 * BP_SHA256_SIZE + 1];
+    bool ok = true;
+    hex(x->root_hash, root);
+    if (x->is_json) {
+        ok = tell_machine(x, root);
+    } else {
+        tell_person(x, root);
+    }
+    if (!ok || fflush(stdout) != 0 || ferror(stdout) != 0) {
+        fprintf(stderr, "bedplated: %s was made, but its passphrase could not be printed: remove it and start again\n", x->dir);
+        return BP_EXIT_INTERNAL;
+    }
+    return BP_EXIT_OK;
+}
+
+static int tell_failure(const struct init *x, bp_result r)
+{
+    switch ((int)bp_error_of(r)) {
+    case BP_E_EXISTS:
+        fprintf(stderr, "bedplated: %s exists; init makes a new directory and changes none\n", x->dir);
+        return BP_EXIT_REFUSED;
+    case BP_E_BAD_ARGUMENT:
+        fprintf(stderr, "bedplated: --name wants a host's name in lower case (letters, digits, dots, hyphens; not an address, "
+                        "which browsers refuse for passkeys), --org a text of at most %u bytes\n", BP_SITE_TEXT_MAX);
+        return BP_EXIT_USAGE;
+    case BP_E_NOT_FOUND:
+    case BP_E_DENIED:
+        fprintf(stderr, "bedplated: %s cannot be made: %s\n", x->dir, bp_error_text(bp_error_of(r)));
+        return BP_EXIT_REFUSED;
+    default:
+        fprintf(stderr, "bedplated: init failed: %s (%s, line %u)\n", bp_error_text(bp_error_of(r)),
+                bp_module_name((enum bp_module)(r.word >> 8 & 0xffu)), (unsigned)(r.word >> 16));
+        return BP_EXIT_INTERNAL;
+    }
+}
+
+/* --- the command --- */
+
+static bool read_options(int argc, char **argv, struct init *x)
+{
+    for (int i = 1; i < argc; i++) {
+        const char **text = strcmp(argv[i], "--dir") == 0    ? &x->dir
+                            : strcmp(argv[i], "--name") == 0 ? &x->name
+                            : strcmp(argv[i], "--org") == 0  ? &x->org
+                                                             : NULL;
+        if (text != NULL && i + 1 < argc) {
+            *text = argv[++i];
+        } else if (strcmp(argv[i], "--evaluation") == 0) {
+            x->evaluation = true;
+        } else if (strcmp(argv[i], "--json") == 0) {
+            x->is_json = true;
+        } else {
+            fprintf(stderr, "bedplated: %s is not an option of init, or its value is missing\n", argv[i]);
+            return false;
+        }
+    }
+    return x->dir != NULL && x->dir[0] != 0 && x->name != NULL;
+}
+
+int bp_init_main(int argc, char **argv)
+{
+    struct init x = {.org = "Bedplate", .entropy = bp_entropy_linux(), .clock = bp_clock_linux()};
+    if (!read_options(argc, argv, &x)) {
+        fputs(usage, stderr);
+        return BP_EXIT_USAGE;
+    }
+    /* Certificates must be readable for every process; what must not be is made so file by file. */
+    (void)umask(0022);
+    const struct bp_site_make make = {x.dir, x.name, x.org, x.evaluation, more, &x};
+    bp_result r = bp_crypto_openssl_new(16, &x.crypto);
+    if (!bp_failed(r)) {
+        r = bp_site_make(&make, x.crypto, &x.entropy, &x.clock, x.passphrase);
+    }
+    const int code = bp_failed(r) ? tell_failure(&x, r) : tell(&x);
+    bp_crypto_openssl_free(x.crypto);
+    bp_wipe(x.passphrase, sizeof x.passphrase);
+    bp_wipe(x.code, sizeof x.code);
+    return code;
+}
