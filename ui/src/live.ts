@@ -53,7 +53,8 @@ export function listen(tell: (live: Live) => void, lostSession: () => void): Lin
             if (over.signal.aborted) {
                 return;
             }
-            if (status === 401) {
+            // A server that is starting also refuses the stream: only the session itself says that it is over.
+            if (status === 401 && (await isSessionOver())) {
                 lostSession();
                 return;
             }
@@ -73,6 +74,14 @@ export function listen(tell: (live: Live) => void, lostSession: () => void): Lin
             channel.close();
         },
     };
+}
+
+async function isSessionOver(): Promise<boolean> {
+    try {
+        return (await fetch('/api/v1/session', { credentials: 'same-origin', cache: 'no-store', redirect: 'error', signal: AbortSignal.timeout(QUIET_MS) })).status === 401;
+    } catch {
+        return false;
+    }
 }
 
 /** Reads the stream until it ends. Returns the HTTP status it ended with; 0: the network. */
