@@ -421,14 +421,13 @@ static void fill_lists(struct rig *r, struct bp_evidence *ev, const uint8_t valu
 
 static bool sign_quote(struct rig *r, struct bp_evidence *ev, struct bp_tpm_attest *q, const struct rig_forge *forge)
 {
-    static const uint8_t binding[32];
     uint8_t covered[32], extra[32];
     size_t n = 0;
     if (!ok(bp_evidence_write(ev, false, r->evidence, sizeof r->evidence, &n))) {
         return false;
     }
     sha(r, bp_span_of(r->evidence, n), covered);
-    if (!ok(bp_binding_quote(r->c, BP_SPAN_OF(r->nonce), ev->about.device_id, ev->about.ldevid, BP_SPAN_OF(binding),
+    if (!ok(bp_binding_quote(r->c, BP_SPAN_OF(r->nonce), ev->about.device_id, ev->about.ldevid, BP_SPAN_OF(r->binding),
                              BP_SPAN_OF(covered), extra))) {
         return false;
     }
@@ -489,12 +488,11 @@ bool rig_answer(struct rig *r, const struct rig_forge *forge)
 
 void rig_request(const struct rig *r, struct bp_appraise_request *ret)
 {
-    static const uint8_t binding[32];
     *ret = (struct bp_appraise_request){.evidence = bp_span_of(r->evidence, r->evidence_n),
                                         .nonce = BP_SPAN_OF(r->nonce),
                                         .device_id = BP_SPAN_OF(r->device_id),
                                         .ldevid = r->first_contact ? BP_SPAN_EMPTY : BP_SPAN_OF(r->ldevid_hash),
-                                        .binding = BP_SPAN_OF(binding),
+                                        .binding = BP_SPAN_OF(r->binding),
                                         .ak = bp_span_of(r->ak_public, r->ak_public_n),
                                         .state = bp_span_of(r->state, r->state_n),
                                         .as_of_ms = r->as_of_ms,

@@ -60,6 +60,7 @@ struct rig {
     /* the server's side */
     int64_t now_ms;
     uint8_t nonce[32];
+    uint8_t binding[32]; /* of the connection; zeros: none */
     uint64_t seq;
     int64_t as_of_ms;
     uint8_t state[BP_STATE_MAX];
