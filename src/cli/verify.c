@@ -132,6 +132,12 @@ static bp_span text_of(const struct work *w, const char *name)
     return d != NULL && d->kind == BP_VAL_TEXT ? d->bytes : BP_SPAN_EMPTY;
 }
 
+static bool has_text(const struct work *w, const char *name)
+{
+    const struct bp_event_detail *d = bp_event_detail_of(&w->event, bp_span_cstr(name));
+    return d != NULL && d->kind == BP_VAL_TEXT;
+}
+
 static bool number_of(const struct work *w, const char *name, int64_t *ret)
 {
     const struct bp_event_detail *d = bp_event_detail_of(&w->event, bp_span_cstr(name));
@@ -163,7 +169,7 @@ static bp_result event(struct work *w, const char **reason)
     } else if (!is_digest_of(w, bytes_of(w, "evidence"), w->b->evidence)) {
         *reason = "event-evidence: the event names other evidence";
     } else if (!number_of(w, "seq", &seq) || seq < 0 || (uint64_t)seq != w->b->seq || !number_of(w, "at_ms", &at_ms) ||
-               text_of(w, "zone").n == 0) {
+               !has_text(w, "zone")) {
         *reason = "event-inputs: the event does not name what the appraisal was given";
     }
     return BP_OK;

@@ -47,8 +47,9 @@ void bp_k_refuse_evidence(struct bp_job *j, const struct bp_device *d, enum bp_p
 static bp_result send_appraise(struct bp_job *j, bp_span ldevid, bp_span ak, bp_span state)
 {
     struct bp_keeper *k = j->k;
-    const struct bp_attest *x = bp_attest_of(j);
+    struct bp_attest *x = bp_attest_of(j);
     size_t n = 0;
+    x->at_ms = bp_k_now(k);
     const struct bp_appraise_request q = {.evidence = j->q.body,
                                           .nonce = BP_SPAN_OF(x->nonce),
                                           .device_id = BP_SPAN_OF(x->id),
@@ -57,7 +58,7 @@ static bp_result send_appraise(struct bp_job *j, bp_span ldevid, bp_span ak, bp_
                                           .ak = ak,
                                           .state = state,
                                           .as_of_ms = x->issued_ms,
-                                          .now_ms = bp_k_now(k),
+                                          .now_ms = x->at_ms,
                                           .zone = bp_span_cstr(x->place.zone),
                                           .activation = x->first,
                                           .root_class = bp_span_cstr(x->root_class)};

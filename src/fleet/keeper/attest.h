@@ -19,6 +19,7 @@ struct bp_attest {
     uint8_t id[BP_ID_SIZE];
     uint64_t seq;
     int64_t issued_ms;
+    int64_t at_ms; /* when it arrived: now_ms of the appraisal */
     uint64_t base_seq; /* last accepted number when it began: what the appraisal builds on */
     uint8_t nonce[BP_DIGEST_SIZE];
     uint8_t binding[BP_DIGEST_SIZE];

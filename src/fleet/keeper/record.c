@@ -111,6 +111,8 @@ static bp_result append_verdict(struct record *w)
     e.detail[n++] = int_of(BP_SPAN_STR("tier"), x->tier);
     e.detail[n++] = int_of(BP_SPAN_STR("seq"), (int64_t)x->seq);
     e.detail[n++] = int_of(BP_SPAN_STR("as_of_ms"), x->issued_ms);
+    e.detail[n++] = int_of(BP_SPAN_STR("at_ms"), x->at_ms);
+    e.detail[n++] = text_of(BP_SPAN_STR("zone"), x->place.zone);
     e.detail[n++] = bytes_of(BP_SPAN_STR("ear"), w->ear_digest);
     e.detail[n++] = bytes_of(BP_SPAN_STR("evidence"), x->evidence);
     e.detail[n++] = bytes_of(BP_SPAN_STR("references"), x->a.references_digest);
