@@ -181,3 +181,40 @@ class Server:
             return answer.status, answer.headers, answer.read()
         finally:
             http_.close()
+
+
+class Fleet:
+    """Gateways in software (fleet.c). Made before the server starts; "with" ends it."""
+
+    def __init__(self, server, count):
+        self.process = subprocess.Popen(["build/dev/tests/e2e/fleet", server.dir, str(count)], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True, bufsize=1)
+        if self.line() != "prepared":
+            raise RuntimeError("the gateways were not prepared")
+
+    def line(self):
+        return self.process.stdout.readline().strip()
+
+    def do(self, text):
+        """The answer to one line; lines of workers that come before it are kept in `acked`."""
+        self.process.stdin.write(text + "\n")
+        word = {"work": "working", "rest": "resting"}.get(text.split()[0], text.split()[0])
+        while True:
+            line = self.line()
+            if not line or line.split()[0] in (word, "what?"):
+                return line
+
+    def use(self, server):
+        return self.do(f"ports {server.ports['enrol']} {server.ports['device']}")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()

@@ -401,6 +401,7 @@ static bp_result start(void *self)
                                    .issuing_der = m->site->cert[BP_SITE_CERT_ISSUING],
                                    .infra_der = m->site->cert[BP_SITE_CERT_INFRA],
                                    .device_port = m->c->device_port,
+                                   .brownfield_der = m->site->cert[BP_SITE_CERT_BROWNFIELD],
                                    .policy = m->policy,
                                    .routes = &m->route,
                                    .route_count = 1,
