@@ -9,6 +9,7 @@
 #include "codec/cose.h"
 #include "codec/evidence.h"
 #include "codec/ima.h"
+#include "codec/x509.h"
 #include "fleet/api/internal.h"
 #include "platform/alloc.h"
 
@@ -100,6 +101,32 @@ static bp_result add_proof(struct gather *g, enum bp_problem *ret_problem)
 }
 
 /* -- inputs ------------------------------------------------------------------------------------ */
+/* Whether a certificate that is in the bundle was issued by this one. */
+static bool is_needed(const struct gather *g, bp_span der)
+{
+    struct bp_x509 issuer;
+    struct bp_x509 x;
+    if (bp_failed(bp_x509_read(der, &issuer))) {
+        return false;
+    }
+    for (uint32_t i = 0; i < g->b->certs; i++) {
+        if (!bp_failed(bp_x509_read(g->b->cert[i], &x)) && bp_span_equal(x.issuer, issuer.subject)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The signers' certificates, and of the authorities those that issued one of them. */
+static void add_chain(struct gather *g)
+{
+    for (size_t i = 0; i < g->r->chain_count && g->b->certs < BP_BUNDLE_CHAIN_MAX; i++) {
+        if (i < BP_BUNDLE_CERT_AUTHORITY || is_needed(g, g->r->chain[i])) {
+            g->b->cert[g->b->certs++] = g->r->chain[i];
+        }
+    }
+}
+
 static bp_result add_inputs(struct gather *g)
 {
     bp_span ak = BP_SPAN_EMPTY;
@@ -115,9 +142,7 @@ static bp_result add_inputs(struct gather *g)
     if (!is_zero(g->v.state)) {
         BP_TRY(blob(g, g->v.state, &g->b->state));
     }
-    for (size_t i = 0; i < g->r->chain_count && g->b->certs < BP_BUNDLE_CHAIN_MAX; i++) {
-        g->b->cert[g->b->certs++] = g->r->chain[i];
-    }
+    add_chain(g);
     return g->r_copy;
 }
 

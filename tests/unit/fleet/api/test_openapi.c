@@ -40,6 +40,7 @@ BP_CASE(nothing_more_in_the_file)
     BP_CHECK(operations(file) == (size_t)BP_API_COUNT);
     BP_CHECK(json_equal(want, file) == 1);
     json_decref(want);
+    json_decref(file);
 }
 
 BP_SUITE(openapi, BP_TABLE(every_row) BP_RUN(nothing_more_in_the_file))
