@@ -16,7 +16,7 @@ server_up() {
     "$bin/bedplated" init --dir "$dir/server" --name localhost --org "Demo plant" --evaluation --json \
         >"$dir/init.json" 2>"$dir/server.log" || return 1
     code=$(python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["code"])' "$dir/init.json")
-    anchor=$(python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["anchor"])' "$dir/init.json")
+    anchor=$(python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["root"])' "$dir/init.json")
     "$bin/bedplated" run --dir "$dir/server" --listen 127.0.0.1 --device-port 0 --enrol-port 0 --operate-port 0 \
         --status-port 0 --attest-interval 3000 >"$dir/server.out" 2>>"$dir/server.log" &
     server_pid=$!

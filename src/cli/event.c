@@ -7,6 +7,7 @@
 #include "platform/alloc.h"
 
 #include <poll.h>
+#include <unistd.h>
 
 #define COUNT(a)   (sizeof(a) / sizeof((a)[0]))
 #define TAIL_MS    1000
@@ -207,7 +208,7 @@ static int export_events(struct bp_cli *cli, const struct bp_args *args, struct 
         }
         more = json_array_size(list) != 0;
         json_decref(list);
-        if (!cli->json && more) {
+        if (more && isatty(fileno(cli->err)) == 1) {
             fprintf(cli->err, "\r%llu events", (unsigned long long)count);
         }
     }
@@ -215,7 +216,7 @@ static int export_events(struct bp_cli *cli, const struct bp_args *args, struct 
         code = bp_tell(cli, BP_EXIT_FAIL, "%s: writing failed", args->value[BP_O_OUT]);
     }
     if (code == BP_EXIT_OK) {
-        fprintf(cli->out, cli->json ? "{\"events\": %llu}\n" : "\r%llu events written, one JSON object a line\n",
+        fprintf(cli->out, cli->json ? "{\"events\": %llu}\n" : "%llu events written, one JSON object a line\n",
                 (unsigned long long)count);
     }
     return code;

@@ -159,32 +159,49 @@ static int save_key(struct login *l)
     return bp_failed(r) ? bp_tell_failure(l->cli, path, r) : BP_EXIT_OK;
 }
 
+/* The answer's certificates as one text, the operator's first; the caller owns it (bp_free). NULL: they are missing. */
+static char *join_certificates(const json_t *answer)
+{
+    const char *own = json_string_value(json_object_get(answer, "certificate"));
+    const json_t *chain = json_object_get(answer, "chain");
+    char *text = bp_alloc(FILE_MAX);
+    size_t n = 0;
+    bool ok = text != NULL && own != NULL && json_array_size(chain) != 0;
+    for (size_t i = 0; ok && i <= json_array_size(chain); i++) {
+        const char *one = i == 0 ? own : json_string_value(json_array_get(chain, i - 1));
+        const size_t len = one != NULL ? strlen(one) : 0;
+        ok = len != 0 && len < FILE_MAX - n;
+        if (ok) {
+            memcpy(text + n, one, len + 1);
+            n += len;
+        }
+    }
+    if (!ok) {
+        bp_free(text);
+        return NULL;
+    }
+    return text;
+}
+
 static int keep(struct login *l, const json_t *answer)
 {
-    const char *certificate = json_string_value(json_object_get(answer, "certificate"));
-    const json_t *chain_value = json_object_get(answer, "chain");
-    if (certificate == NULL || json_string_value(chain_value) == NULL) {
+    char *certificates = join_certificates(answer);
+    if (certificates == NULL) {
         return bp_tell(l->cli, BP_EXIT_FAIL, "the server's answer holds no certificate");
     }
-    const char *chain = json_string_value(chain_value);
-    char *both = bp_alloc(strlen(certificate) + strlen(chain) + 2);
-    if (both == NULL) {
-        return bp_tell(l->cli, BP_EXIT_FAIL, "out of memory");
-    }
-    (void)snprintf(both, strlen(certificate) + strlen(chain) + 2, "%s%s", certificate, chain);
-    int code = save_root(l, bp_span_cstr(chain));
+    int code = save_root(l, bp_span_cstr(certificates));
     if (code == BP_EXIT_OK) {
         code = save_key(l);
     }
     if (code == BP_EXIT_OK) {
-        code = save(l, "certificate.pem", bp_span_cstr(both));
+        code = save(l, "certificate.pem", bp_span_cstr(certificates));
     }
     if (code == BP_EXIT_OK) {
         char line[BP_URL_HOST_MAX + 32];
         (void)snprintf(line, sizeof line, "https://%s:%u\n", l->url.host, l->url.port);
         code = save(l, "server", bp_span_cstr(line));
     }
-    bp_free(both);
+    bp_free(certificates);
     return code;
 }
 
