@@ -130,6 +130,8 @@ struct bp_enroll {
 enum bp_outcome bp_agent_enroll(struct bp_agent *a, const struct bp_enroll *e);
 /* The same for a device whose certificate ran out while it could not renew; uses what the folder knows. */
 enum bp_outcome bp_agent_enroll_again(struct bp_agent *a);
+/* Has the server vouch for the key of a slot as at first contact, so that any EST client may carry the request. */
+enum bp_outcome bp_agent_vouch(struct bp_agent *a, const struct bp_agent_slot *slot);
 
 /* renew.c: a new key, vouched for by evidence over a fresh nonce, certified, and promoted after a call with it. */
 enum bp_outcome bp_agent_renew(struct bp_agent *a);

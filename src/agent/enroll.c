@@ -535,7 +535,8 @@ static enum bp_outcome get_certificate(struct contact *c)
 
 /* --- the commands --- */
 
-static enum bp_outcome first_contact(struct contact *c)
+/* The way to the server, the endorsement keys, and an attestation key under them. */
+static enum bp_outcome make_contact(struct contact *c)
 {
     struct bp_agent *a = c->a;
     const struct bp_server_spec spec = {.host = a->dev.host,
@@ -548,12 +549,17 @@ static enum bp_outcome first_contact(struct contact *c)
     }
     enum bp_outcome o = read_identities(c);
     o = o == BP_DONE ? ready_attestation_key(c) : o;
-    o = o == BP_DONE ? save_device(a) : o;
+    return o == BP_DONE ? save_device(a) : o;
+}
+
+static enum bp_outcome first_contact(struct contact *c)
+{
+    enum bp_outcome o = make_contact(c);
     o = o == BP_DONE ? ready_device_key(c) : o;
     o = o == BP_DONE ? get_certificate(c) : o;
     bp_server_free(c->server);
     c->server = NULL;
-    return o == BP_DONE ? bp_agent_promote(a, c->at) : o;
+    return o == BP_DONE ? bp_agent_promote(c->a, c->at) : o;
 }
 
 static enum bp_outcome enroll_with(struct bp_agent *a, const char *code, bool port_given, uint32_t patience_s)
@@ -607,4 +613,21 @@ enum bp_outcome bp_agent_enroll(struct bp_agent *a, const struct bp_enroll *e)
 enum bp_outcome bp_agent_enroll_again(struct bp_agent *a)
 {
     return enroll_with(a, NULL, true, 0);
+}
+
+enum bp_outcome bp_agent_vouch(struct bp_agent *a, const struct bp_agent_slot *slot)
+{
+    struct bp_reply reply = {0};
+    struct contact *c = bp_alloc(sizeof *c);
+    if (c == NULL) {
+        return bp_agent_say(a, BP_FAILED, "no memory.");
+    }
+    c->a = a;
+    c->port_given = true;
+    c->slot = *slot;
+    enum bp_outcome o = make_contact(c);
+    o = o == BP_DONE ? say_hello(c, &reply) : o;
+    bp_server_free(c->server);
+    bp_free_secret(c, sizeof *c);
+    return o;
 }

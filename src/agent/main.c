@@ -345,14 +345,12 @@ static enum bp_outcome new_request(struct bp_agent *a)
 {
     struct bp_agent_slot slot;
     enum bp_outcome r = bp_agent_make_key(a, a->slot.generation + 1, &slot);
-    const struct bp_collect_key key = {bp_span_of(slot.key.v, slot.key.n), BP_SPAN_OF(slot.auth)};
     if (r == BP_DONE) {
         const bp_result w = bp_state_slot_save(a->state, bp_slot_other(a->at), &slot);
         r = bp_failed(w) ? bp_agent_say(a, BP_FAILED, "the state folder cannot be written: %s.",
                                         bp_error_text(bp_error_of(w)))
-                         : bp_agent_nonce(a, a->device);
+                         : bp_agent_vouch(a, &slot);
     }
-    r = r == BP_DONE ? bp_agent_attest(a, &key, 1) : r;
     r = r == BP_DONE ? print_request(a, &slot) : r;
     bp_wipe(&slot, sizeof slot);
     return r;

@@ -2,8 +2,8 @@
 /* agent/run - the agent's life: attest when the server wants it, keep its head, renew in time, and go on when the server
  * is away. One round at a time, driven by one timer; a round blocks for as long as its calls do.
  *
- * It says what went wrong in one line, once until it changes. SIGTERM and SIGINT end it between two rounds; killing it
- * at any moment loses nothing, since the folder is always whole. */
+ * It says what went wrong in one line, once until it changes. SIGTERM and SIGINT end it between two rounds, SIGHUP has
+ * it attest and renew at once; killing it at any moment loses nothing, since the folder is always whole. */
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -29,6 +29,7 @@ struct life {
     char kept_line[1024];
     enum bp_outcome outcome;
     bool was_told; /* kept_line is a problem that was told */
+    bool is_asked; /* a person wants a new certificate now */
 };
 
 static int64_t now(const struct life *l)
@@ -71,6 +72,9 @@ static void tell_verdict(struct life *l)
 static bool is_time_to_renew(const struct life *l)
 {
     const struct bp_agent *a = l->a;
+    if (l->is_asked) {
+        return true;
+    }
     if (now(l) < l->renew_not_before) {
         return false;
     }
@@ -80,6 +84,7 @@ static bool is_time_to_renew(const struct life *l)
 static void renew(struct life *l)
 {
     struct bp_agent *a = l->a;
+    l->is_asked = false;
     if (bp_agent_renew(a) == BP_DONE) {
         char until[BP_TIME_ROOM];
         bp_agent_time(a->not_after_s, until);
@@ -169,10 +174,18 @@ static void on_signal(void *arg)
     bp_loop_stop(l->loop);
 }
 
+static void on_hangup(void *arg)
+{
+    struct life *l = arg;
+    l->is_asked = true;
+    BP_IGNORE(bp_timer_start(l->timer, 0), "then it is done when the next round is due");
+}
+
 static enum bp_outcome live(struct life *l)
 {
     struct bp_signal *term = NULL;
     struct bp_signal *intr = NULL;
+    struct bp_signal *hangup = NULL;
     bp_result r = bp_loop_new(&l->loop);
     if (!bp_failed(r)) {
         r = bp_timer_new(l->loop, turn, l, &l->timer);
@@ -184,10 +197,16 @@ static enum bp_outcome live(struct life *l)
         r = bp_signal_new(l->loop, SIGINT, on_signal, l, &intr);
     }
     if (!bp_failed(r)) {
+        r = bp_signal_new(l->loop, SIGHUP, on_hangup, l, &hangup);
+    }
+    if (!bp_failed(r)) {
         r = bp_timer_start(l->timer, 0);
     }
     if (!bp_failed(r)) {
         r = bp_loop_run(l->loop);
+    }
+    if (hangup != NULL) {
+        bp_signal_free(hangup);
     }
     if (intr != NULL) {
         bp_signal_free(intr);
