@@ -53,9 +53,9 @@ enum bp_outcome bp_agent_say_root(struct bp_agent *a, bp_result r, const struct 
     return bp_agent_say(a, o, "%s: %s. %s.", doing, bp_error_text(bp_error_of(r)), next);
 }
 
-enum bp_outcome bp_agent_say_call(struct bp_agent *a, bp_result r, const struct bp_server *s, const char *doing)
+enum bp_outcome bp_agent_say_call(struct bp_agent *a, bp_result r, const struct bp_remote *s, const char *doing)
 {
-    const char *detail = s != NULL ? bp_server_trace(s) : "";
+    const char *detail = s != NULL ? bp_remote_trace(s) : "";
     const char *next = bp_is(r, BP_E_DENIED) ? "Check the anchor, the server's name and the clock"
                                              : "Check that the server runs and can be reached";
     return bp_agent_say(a, BP_FAILED, "%s: no answer from %s: %s%s%s. %s.", doing, a->dev.host,
@@ -122,7 +122,7 @@ enum bp_outcome bp_agent_open(struct bp_agent *a, const char *dir, bool make)
 
 void bp_agent_close(struct bp_agent *a)
 {
-    bp_server_free(a->device);
+    bp_remote_free(a->device);
     if (a->rot != NULL) {
         bp_rot_tpm2_free(a->rot);
     }
@@ -193,7 +193,7 @@ enum bp_outcome bp_agent_use_slot(struct bp_agent *a, enum bp_slot_name at)
     a->not_after_s = cert.not_after_s;
     a->lot = cert.serial.n > 0 ? cert.serial.p[cert.serial.n - 1] : 0;
     a->signer = (struct bp_agent_signer){a->rot, &a->slot};
-    bp_server_free(a->device);
+    bp_remote_free(a->device);
     a->device = NULL;
     return bp_agent_connect(a, &a->signer, &a->device);
 }
@@ -270,7 +270,7 @@ static bp_result take_cert(const struct bp_agent *a, bp_span body, struct bp_age
     return BP_FAIL(MISMATCH);
 }
 
-enum bp_outcome bp_agent_enrol_key(struct bp_agent *a, struct bp_server *server, const char *target,
+enum bp_outcome bp_agent_enrol_key(struct bp_agent *a, struct bp_remote *server, const char *target,
                                    struct bp_agent_slot *slot, struct bp_reply *ret_reply)
 {
     uint8_t der[REQUEST_ROOM];
@@ -283,7 +283,7 @@ enum bp_outcome bp_agent_enrol_key(struct bp_agent *a, struct bp_server *server,
     bp_wr wr = bp_wr_over(text, sizeof text);
     bp_base64_write(&wr, bp_span_of(der, n));
     bp_wr_u8(&wr, '\n');
-    bp_result r = bp_server_call(server, target, "application/pkcs10", bp_wr_span(&wr), ret_reply);
+    bp_result r = bp_remote_call(server, target, "application/pkcs10", bp_wr_span(&wr), ret_reply);
     if (bp_failed(r)) {
         return bp_agent_say_call(a, r, server, "asking for a certificate");
     }
@@ -300,24 +300,24 @@ enum bp_outcome bp_agent_enrol_key(struct bp_agent *a, struct bp_server *server,
 
 /* --- the device listener --- */
 
-enum bp_outcome bp_agent_connect(struct bp_agent *a, struct bp_agent_signer *signer, struct bp_server **ret)
+enum bp_outcome bp_agent_connect(struct bp_agent *a, struct bp_agent_signer *signer, struct bp_remote **ret)
 {
     const struct bp_tls_key key = {.self = signer, .sign = sign_handshake};
-    const struct bp_server_spec spec = {.host = a->dev.host,
+    const struct bp_remote_spec spec = {.host = a->dev.host,
                                         .connect = a->dev.connect,
                                         .port = a->dev.device_port,
                                         .anchor = bp_span_of(a->dev.anchor, a->dev.anchor_n),
                                         .cert = bp_span_of(signer->slot->cert, signer->slot->cert_n),
                                         .key = &key};
-    const bp_result r = bp_server_new(&spec, ret);
+    const bp_result r = bp_remote_new(&spec, ret);
     return bp_failed(r) ? bp_agent_say(a, BP_FAILED, "preparing TLS: %s.", bp_error_text(bp_error_of(r))) : BP_DONE;
 }
 
-enum bp_outcome bp_agent_nonce(struct bp_agent *a, struct bp_server *server)
+enum bp_outcome bp_agent_nonce(struct bp_agent *a, struct bp_remote *server)
 {
     struct bp_reply reply;
     struct bp_nonce n;
-    bp_result r = bp_server_call(server, "/bedplate/v1/nonce", NULL, BP_SPAN_EMPTY, &reply);
+    bp_result r = bp_remote_call(server, "/bedplate/v1/nonce", NULL, BP_SPAN_EMPTY, &reply);
     if (bp_failed(r)) {
         return bp_agent_say_call(a, r, server, "asking for a nonce");
     }
@@ -410,7 +410,7 @@ enum bp_outcome bp_agent_attest(struct bp_agent *a, const struct bp_collect_key 
     struct bp_collected got;
     struct bp_rot_trace trace = {0, ""};
     struct bp_reply reply;
-    bp_result r = bp_server_binding(a->device, binding);
+    bp_result r = bp_remote_binding(a->device, binding);
     if (bp_failed(r)) {
         return bp_agent_say_call(a, r, a->device, "connecting");
     }
@@ -426,7 +426,7 @@ enum bp_outcome bp_agent_attest(struct bp_agent *a, const struct bp_collect_key 
     if (bp_failed(r)) {
         return bp_agent_say_root(a, r, &trace, "collecting evidence");
     }
-    r = bp_server_call(a->device, "/bedplate/v1/attest", BP_MEDIA_CMW, bp_span_of(got.body, got.body_n), &reply);
+    r = bp_remote_call(a->device, "/bedplate/v1/attest", BP_MEDIA_CMW, bp_span_of(got.body, got.body_n), &reply);
     bp_free(got.body);
     if (bp_failed(r)) {
         return bp_agent_say_call(a, r, a->device, "attesting");

@@ -8,7 +8,7 @@
 #define BP_AGENT_AGENT_H
 
 #include "agent/collect.h"
-#include "agent/server.h"
+#include "agent/remote.h"
 #include "agent/state.h"
 #include "core/devid.h"
 #include "port/clock.h"
@@ -46,7 +46,7 @@ struct bp_agent {
     int64_t not_before_s, not_after_s;
     uint8_t lot; /* a byte of the serial number */
     struct bp_agent_signer signer;
-    struct bp_server *device;
+    struct bp_remote *device;
     /* The conversation. */
     struct bp_held held;
     bool has_nonce;
@@ -78,7 +78,7 @@ enum bp_outcome bp_agent_say(struct bp_agent *a, enum bp_outcome o, const char *
     __attribute__((format(printf, 3, 4)));
 /* For failures of the root and of a call to the server. */
 enum bp_outcome bp_agent_say_root(struct bp_agent *a, bp_result r, const struct bp_rot_trace *trace, const char *doing);
-enum bp_outcome bp_agent_say_call(struct bp_agent *a, bp_result r, const struct bp_server *s, const char *doing);
+enum bp_outcome bp_agent_say_call(struct bp_agent *a, bp_result r, const struct bp_remote *s, const char *doing);
 enum bp_outcome bp_agent_say_reply(struct bp_agent *a, const struct bp_reply *reply, const char *doing);
 
 /* Makes a device key into slot (not promoted, no certificate), of the given generation. */
@@ -91,13 +91,13 @@ enum bp_outcome bp_agent_request(struct bp_agent *a, const struct bp_agent_slot 
                                  size_t *ret_n);
 /* Asks for the certificate of the slot's key and takes it in. *ret_reply tells a refusal; BP_REFUSED with status 202
  * means: waiting. */
-enum bp_outcome bp_agent_enrol_key(struct bp_agent *a, struct bp_server *server, const char *target,
+enum bp_outcome bp_agent_enrol_key(struct bp_agent *a, struct bp_remote *server, const char *target,
                                    struct bp_agent_slot *slot, struct bp_reply *ret_reply);
 
 /* A connection to the device listener with the credential of signer->slot; the caller's. */
-enum bp_outcome bp_agent_connect(struct bp_agent *a, struct bp_agent_signer *signer, struct bp_server **ret);
+enum bp_outcome bp_agent_connect(struct bp_agent *a, struct bp_agent_signer *signer, struct bp_remote **ret);
 /* Asks for a fresh nonce. */
-enum bp_outcome bp_agent_nonce(struct bp_agent *a, struct bp_server *server);
+enum bp_outcome bp_agent_nonce(struct bp_agent *a, struct bp_remote *server);
 /* One attestation over the device listener, with keys to be vouched for. Uses up the nonce and takes over the answer.
  * A refusal carries the next nonce; what the server held is then forgotten, so that the next one is whole. */
 enum bp_outcome bp_agent_attest(struct bp_agent *a, const struct bp_collect_key *keys, size_t key_count);

@@ -31,7 +31,7 @@ static const char *const features[] = {"ima-delta", "log-head"};
 
 struct contact {
     struct bp_agent *a;
-    struct bp_server *server; /* enrol listener */
+    struct bp_remote *server; /* enrol listener */
     const char *code;         /* NULL: none, or it has served */
     struct bp_rot_identity ids[BP_ROT_IDENTITIES];
     uint32_t id_count; /* certified ones */
@@ -143,16 +143,16 @@ static enum bp_outcome anchor_from_hash(struct bp_agent *a, const char *hex)
 {
     uint8_t want[BP_SHA256_SIZE];
     uint8_t got[BP_SHA256_SIZE];
-    struct bp_server *server = NULL;
+    struct bp_remote *server = NULL;
     struct bp_reply reply;
     if (!hex_hash(hex, want)) {
         return bp_agent_say(a, BP_USAGE, "--anchor sha256:%s: not 64 lower-case hex digits.", hex);
     }
-    const struct bp_server_spec spec = {
+    const struct bp_remote_spec spec = {
         .host = a->dev.host, .connect = a->dev.connect, .port = a->dev.enrol_port, .anchor_sha256 = want};
-    bp_result r = bp_server_new(&spec, &server);
+    bp_result r = bp_remote_new(&spec, &server);
     if (!bp_failed(r)) {
-        r = bp_server_call(server, "/bedplate/v1/anchor", NULL, BP_SPAN_EMPTY, &reply);
+        r = bp_remote_call(server, "/bedplate/v1/anchor", NULL, BP_SPAN_EMPTY, &reply);
     }
     enum bp_outcome o = BP_DONE;
     if (bp_failed(r)) {
@@ -167,7 +167,7 @@ static enum bp_outcome anchor_from_hash(struct bp_agent *a, const char *hex)
         memcpy(a->dev.anchor, reply.body.p, reply.body.n);
         a->dev.anchor_n = reply.body.n;
     }
-    bp_server_free(server);
+    bp_remote_free(server);
     return o;
 }
 
@@ -405,7 +405,7 @@ static enum bp_outcome post_evidence(struct contact *c, const struct bp_challeng
     if (bp_failed(r)) {
         return bp_agent_say_root(a, r, &trace, "collecting the first evidence");
     }
-    r = bp_server_call(c->server, "/bedplate/v1/attest", BP_MEDIA_CMW, bp_span_of(got.body, got.body_n), &reply);
+    r = bp_remote_call(c->server, "/bedplate/v1/attest", BP_MEDIA_CMW, bp_span_of(got.body, got.body_n), &reply);
     bp_free(got.body);
     if (bp_failed(r)) {
         return bp_agent_say_call(a, r, c->server, "attesting for the first time");
@@ -462,7 +462,7 @@ static enum bp_outcome say_hello(struct contact *c, struct bp_reply *reply)
         bp_free(hello);
         return bp_agent_say(a, BP_FAILED, "hello cannot be written: %s.", bp_error_text(bp_error_of(r)));
     }
-    r = bp_server_call(c->server, "/bedplate/v1/hello", BP_MEDIA_CBOR, bp_span_of(hello, n), reply);
+    r = bp_remote_call(c->server, "/bedplate/v1/hello", BP_MEDIA_CBOR, bp_span_of(hello, n), reply);
     bp_free(hello);
     if (bp_failed(r)) {
         return bp_agent_say_call(a, r, c->server, "saying hello");
@@ -539,11 +539,11 @@ static enum bp_outcome get_certificate(struct contact *c)
 static enum bp_outcome make_contact(struct contact *c)
 {
     struct bp_agent *a = c->a;
-    const struct bp_server_spec spec = {.host = a->dev.host,
+    const struct bp_remote_spec spec = {.host = a->dev.host,
                                         .connect = a->dev.connect,
                                         .port = a->dev.enrol_port,
                                         .anchor = bp_span_of(a->dev.anchor, a->dev.anchor_n)};
-    const bp_result r = bp_server_new(&spec, &c->server);
+    const bp_result r = bp_remote_new(&spec, &c->server);
     if (bp_failed(r)) {
         return bp_agent_say(a, BP_FAILED, "preparing TLS: %s.", bp_error_text(bp_error_of(r)));
     }
@@ -557,7 +557,7 @@ static enum bp_outcome first_contact(struct contact *c)
     enum bp_outcome o = make_contact(c);
     o = o == BP_DONE ? ready_device_key(c) : o;
     o = o == BP_DONE ? get_certificate(c) : o;
-    bp_server_free(c->server);
+    bp_remote_free(c->server);
     c->server = NULL;
     return o == BP_DONE ? bp_agent_promote(c->a, c->at) : o;
 }
@@ -627,7 +627,7 @@ enum bp_outcome bp_agent_vouch(struct bp_agent *a, const struct bp_agent_slot *s
     c->slot = *slot;
     enum bp_outcome o = make_contact(c);
     o = o == BP_DONE ? say_hello(c, &reply) : o;
-    bp_server_free(c->server);
+    bp_remote_free(c->server);
     bp_free_secret(c, sizeof *c);
     return o;
 }

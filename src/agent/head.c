@@ -40,7 +40,7 @@ static enum bp_outcome ask_proof(struct bp_agent *a, const struct bp_checkpoint 
     uint8_t hashes[BP_DEVICE_PROOF_MAX * BP_SHA256_SIZE];
     (void)snprintf(target, sizeof target, "/bedplate/v1/log/consistency?from=%" PRIu64 "&to=%" PRIu64, old->size,
                    now->size);
-    bp_result r = bp_server_call(a->device, target, NULL, BP_SPAN_EMPTY, &reply);
+    bp_result r = bp_remote_call(a->device, target, NULL, BP_SPAN_EMPTY, &reply);
     if (bp_failed(r)) {
         return bp_agent_say_call(a, r, a->device, "asking for a consistency proof");
     }

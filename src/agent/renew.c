@@ -16,7 +16,7 @@ enum bp_outcome bp_agent_promote(struct bp_agent *a, enum bp_slot_name at)
 {
     struct bp_agent_slot slot;
     struct bp_agent_signer signer = {a->rot, &slot};
-    struct bp_server *server = NULL;
+    struct bp_remote *server = NULL;
     bp_result r = bp_state_slot_load(a->state, at, &slot);
     if (bp_failed(r)) {
         return say_state(a, r);
@@ -25,7 +25,7 @@ enum bp_outcome bp_agent_promote(struct bp_agent *a, enum bp_slot_name at)
     if (o == BP_DONE) {
         o = bp_agent_nonce(a, server);
     }
-    bp_server_free(server);
+    bp_remote_free(server);
     if (o == BP_DONE) {
         slot.is_promoted = true;
         r = bp_state_slot_save(a->state, at, &slot);

@@ -108,13 +108,13 @@ static enum bp_outcome attest(struct life *l)
         if (!a->has_nonce) {
             o = bp_agent_nonce(a, a->device);
             if (o != BP_DONE) {
-                bp_server_disconnect(a->device);
+                bp_remote_disconnect(a->device);
                 continue;
             }
         }
         o = bp_agent_attest(a, NULL, 0);
         if (o == BP_FAILED) {
-            bp_server_disconnect(a->device);
+            bp_remote_disconnect(a->device);
         }
         if (o == BP_REFUSED && !a->has_nonce) {
             break;

@@ -192,7 +192,9 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
         return;
     }
     const bool was_connected = c->is_connected;
-    const unsigned long tls_error = bufferevent_get_openssl_error(bev);
+    /* libevent hands on a number of its own where only the socket failed; OpenSSL's errors name their library. */
+    const unsigned long any_error = bufferevent_get_openssl_error(bev);
+    const unsigned long tls_error = ERR_GET_LIB(any_error) != 0 ? any_error : 0;
     const int sys_error = errno;
     if (tls_error != 0) {
         ERR_error_string_n(tls_error, c->trace, sizeof c->trace);

@@ -50,7 +50,7 @@ static bool collect(const char *boot_log, struct bp_collected *ret)
     const struct bp_held nothing = {0};
     uint8_t binding[32];
     struct bp_rot_trace trace = {0, ""};
-    if (bp_agent_nonce(&a, a.device) != BP_DONE || bp_failed(bp_server_binding(a.device, binding))) {
+    if (bp_agent_nonce(&a, a.device) != BP_DONE || bp_failed(bp_remote_binding(a.device, binding))) {
         return false;
     }
     const struct bp_collect_ask ask = {.nonce = BP_SPAN_OF(a.nonce),
@@ -65,7 +65,7 @@ static bool collect(const char *boot_log, struct bp_collected *ret)
 
 static bool post(bp_span body, struct bp_reply *ret)
 {
-    return !bp_failed(bp_server_call(a.device, "/bedplate/v1/attest", BP_MEDIA_CMW, body, ret));
+    return !bp_failed(bp_remote_call(a.device, "/bedplate/v1/attest", BP_MEDIA_CMW, body, ret));
 }
 
 /* Evidence that was good a moment ago, once newer one was taken. */
@@ -134,7 +134,7 @@ static int relabel(const char *verb)
     uint8_t binding[32], covered[BP_SHA256_SIZE], extra[BP_SHA256_SIZE];
     size_t n = 0;
     if (!collect(NULL, &c) || bp_failed(bp_evidence_read(bp_span_of(c.body, c.body_n), &ev)) ||
-        bp_failed(bp_server_binding(a.device, binding))) {
+        bp_failed(bp_remote_binding(a.device, binding))) {
         return failed(verb, "no evidence");
     }
     uint8_t *forged = bp_alloc(BP_EVIDENCE_MAX);
@@ -216,7 +216,7 @@ static int unvouched_key(const char *verb)
     bp_wr wr = bp_wr_over(text, sizeof text);
     bp_base64_write(&wr, bp_span_of(der, der_n));
     bp_wr_u8(&wr, '\n');
-    if (bp_failed(bp_server_call(a.device, "/.well-known/est/simplereenroll", "application/pkcs10", bp_wr_span(&wr),
+    if (bp_failed(bp_remote_call(a.device, "/.well-known/est/simplereenroll", "application/pkcs10", bp_wr_span(&wr),
                                  &reply))) {
         return failed(verb, "no answer");
     }

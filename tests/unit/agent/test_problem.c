@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/unit/agent/test_problem - refusals in words: what is not a problem document says nothing. */
-#include "agent/server.h"
+#include "agent/remote.h"
 #include "harness.h"
 
 #define N64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"

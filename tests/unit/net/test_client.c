@@ -155,6 +155,26 @@ BP_CASE(nobody_listens)
     bp_client_free(c);
 }
 
+/* Neither is that a refused handshake. */
+BP_CASE(nobody_listens_with_tls)
+{
+    struct outcome o = {0};
+    struct bp_client *c = NULL;
+    struct bp_tls *tls = fx_client_tls(NULL, false);
+    int fd = -1;
+    uint16_t port = 0;
+    BP_NEED(tls != NULL && !bp_failed(bp_listen("127.0.0.1", 0, &fd, &port)));
+    close(fd);
+    const struct bp_client_spec spec = {.tls = tls, .host = "localhost", .port = port};
+    const struct bp_client_request rq = {.method = BP_HTTP_GET, .target = "/"};
+    BP_NEED(!bp_failed(bp_client_new(fx_loop(), &spec, &c)));
+    BP_CHECK(!bp_failed(bp_client_send(c, &rq, answered, &o)));
+    BP_CHECK(fx_until(is_answered, &o, 3000) && bp_is(o.r, BP_E_CLOSED) && bp_client_trace(c)[0] != '\0');
+    printf("# %s\n", bp_client_trace(c));
+    bp_client_free(c);
+    bp_tls_free(tls);
+}
+
 static void count_up(void *self, const struct bp_request *rq, struct bp_responder *rs)
 {
     char text[16];
@@ -281,5 +301,6 @@ BP_CASE(blocking_calls_and_a_dead_kept_connection)
 }
 
 BP_SUITE(client, BP_TABLE(from_bad_servers) BP_RUN(out_of_time) BP_RUN(nobody_listens)
+    BP_RUN(nobody_listens_with_tls)
     BP_RUN(connection_is_kept_and_a_name_falls_back_to_the_next_address) BP_RUN(arguments_refused)
     BP_RUN(blocking_calls_and_a_dead_kept_connection))

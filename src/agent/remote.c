@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* agent/server - calls to one listener. */
-#include "agent/server.h"
+/* agent/remote - calls to one listener. */
+#include "agent/remote.h"
 
 #include <stdio.h>
 
@@ -14,19 +14,19 @@
 #define PROBLEM_MAX     8192u
 #define RETRY_AFTER_MAX 3600u
 
-struct bp_server {
+struct bp_remote {
     struct bp_tls *tls;
     struct bp_client *client;
 };
 
-bp_result bp_server_new(const struct bp_server_spec *spec, struct bp_server **ret)
+bp_result bp_remote_new(const struct bp_remote_spec *spec, struct bp_remote **ret)
 {
     const struct bp_tls_client_spec tls = {
         .own = {.chain = spec->cert.n != 0 ? &spec->cert : NULL, .count = spec->cert.n != 0 ? 1 : 0, .key = spec->key},
         .anchors = spec->anchor.n != 0 ? &spec->anchor : NULL,
         .anchor_count = spec->anchor.n != 0 ? 1 : 0,
         .anchor_sha256 = spec->anchor.n != 0 ? NULL : spec->anchor_sha256};
-    struct bp_server *s = bp_alloc(sizeof *s);
+    struct bp_remote *s = bp_alloc(sizeof *s);
     if (s == NULL) {
         return BP_FAIL(NO_MEMORY);
     }
@@ -37,20 +37,20 @@ bp_result bp_server_new(const struct bp_server_spec *spec, struct bp_server **re
                                               .host = spec->host,
                                               .port = spec->port,
                                               .connect_host = elsewhere ? spec->connect : NULL,
-                                              .connect_ms = BP_SERVER_CONNECT_MS,
-                                              .total_ms = BP_SERVER_TOTAL_MS,
-                                              .answer_max = BP_SERVER_ANSWER_MAX};
+                                              .connect_ms = BP_REMOTE_CONNECT_MS,
+                                              .total_ms = BP_REMOTE_TOTAL_MS,
+                                              .answer_max = BP_REMOTE_ANSWER_MAX};
         r = bp_client_new(NULL, &client, &s->client);
     }
     if (bp_failed(r)) {
-        bp_server_free(s);
+        bp_remote_free(s);
         return r;
     }
     *ret = s;
     return BP_OK;
 }
 
-void bp_server_free(struct bp_server *s)
+void bp_remote_free(struct bp_remote *s)
 {
     if (s == NULL) {
         return;
@@ -123,7 +123,7 @@ void bp_reply_problem(bp_span json, struct bp_reply *ret)
     json_decref(o);
 }
 
-bp_result bp_server_call(struct bp_server *s, const char *target, const char *type, bp_span body, struct bp_reply *ret)
+bp_result bp_remote_call(struct bp_remote *s, const char *target, const char *type, bp_span body, struct bp_reply *ret)
 {
     const struct bp_http_header header = {"content-type", type != NULL ? bp_span_cstr(type) : BP_SPAN_EMPTY};
     const struct bp_client_request rq = {.method = type != NULL ? BP_HTTP_POST : BP_HTTP_GET,
@@ -145,7 +145,7 @@ bp_result bp_server_call(struct bp_server *s, const char *target, const char *ty
     return BP_OK;
 }
 
-bp_result bp_server_binding(struct bp_server *s, uint8_t ret[32])
+bp_result bp_remote_binding(struct bp_remote *s, uint8_t ret[32])
 {
     if (!bp_client_is_connected(s->client)) {
         const struct bp_http *http = NULL;
@@ -154,12 +154,12 @@ bp_result bp_server_binding(struct bp_server *s, uint8_t ret[32])
     return bp_client_exporter(s->client, ret);
 }
 
-void bp_server_disconnect(struct bp_server *s)
+void bp_remote_disconnect(struct bp_remote *s)
 {
     bp_client_disconnect(s->client);
 }
 
-const char *bp_server_trace(const struct bp_server *s)
+const char *bp_remote_trace(const struct bp_remote *s)
 {
     return bp_client_trace(s->client);
 }

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* agent/server - one listener of the server, as the agent calls it: TLS with the anchor and our credential, requests one
+/* agent/remote - one listener of the server, as the agent calls it: TLS with the anchor and our credential, requests one
  * after another, refusals in words.
  *
- * Calls block (at most BP_SERVER_TOTAL_MS): the agent has one thing to do at a time. What an answer points to lives
+ * Calls block (at most BP_REMOTE_TOTAL_MS): the agent has one thing to do at a time. What an answer points to lives
  * until the next call. It keeps no state of the protocol. */
-#ifndef BP_AGENT_SERVER_H
-#define BP_AGENT_SERVER_H
+#ifndef BP_AGENT_REMOTE_H
+#define BP_AGENT_REMOTE_H
 
 #include "net/client.h"
 
-#define BP_SERVER_CONNECT_MS 10000u
-#define BP_SERVER_TOTAL_MS   30000u
-#define BP_SERVER_ANSWER_MAX ((size_t)128 << 10)
+#define BP_REMOTE_CONNECT_MS 10000u
+#define BP_REMOTE_TOTAL_MS   30000u
+#define BP_REMOTE_ANSWER_MAX ((size_t)128 << 10)
 
-struct bp_server_spec {
+struct bp_remote_spec {
     const char *host; /* must be the name in the server's certificate */
     const char *connect; /* NULL or empty: host */
     uint16_t port;
@@ -23,11 +23,11 @@ struct bp_server_spec {
     const struct bp_tls_key *key; /* its key */
 };
 
-struct bp_server;
+struct bp_remote;
 
 /*   BAD_ARGUMENT  host, or no anchor    MALFORMED  a certificate does not parse    MISMATCH, CRYPTO, NO_MEMORY */
-BP_MUST_CHECK bp_result bp_server_new(const struct bp_server_spec *spec, struct bp_server **ret);
-void bp_server_free(struct bp_server *s);
+BP_MUST_CHECK bp_result bp_remote_new(const struct bp_remote_spec *spec, struct bp_remote **ret);
+void bp_remote_free(struct bp_remote *s);
 
 /* An answer of any status. For a refusal (status >= 400, or 202) what its problem document says. */
 struct bp_reply {
@@ -44,13 +44,13 @@ struct bp_reply {
 };
 
 /* Sends one request and waits. type NULL: GET, else POST with that content type.
- *   as bp_client_fn; bp_server_trace says more */
-BP_MUST_CHECK bp_result bp_server_call(struct bp_server *s, const char *target, const char *type, bp_span body,
+ *   as bp_client_fn; bp_remote_trace says more */
+BP_MUST_CHECK bp_result bp_remote_call(struct bp_remote *s, const char *target, const char *type, bp_span body,
                                        struct bp_reply *ret);
 /* Connects where there is no connection and gives its exporter. */
-BP_MUST_CHECK bp_result bp_server_binding(struct bp_server *s, uint8_t ret[32]);
-void bp_server_disconnect(struct bp_server *s);
-const char *bp_server_trace(const struct bp_server *s);
+BP_MUST_CHECK bp_result bp_remote_binding(struct bp_remote *s, uint8_t ret[32]);
+void bp_remote_disconnect(struct bp_remote *s);
+const char *bp_remote_trace(const struct bp_remote *s);
 
 /* Reads a problem document into ret (code, detail, nonce); anything else leaves them empty. For tests too. */
 void bp_reply_problem(bp_span json, struct bp_reply *ret);
