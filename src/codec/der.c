@@ -162,9 +162,12 @@ bp_span bp_der_get_bits(bp_rd *rd)
     return bp_span_sub(v, 1, v.n - 1);
 }
 
-/* Two decimal digits at `at`; 100 when they are not digits, which no field allows. */
+/* Two decimal digits at `at`; 100 when they are not there or not digits, which no field allows. */
 static unsigned two_digits(bp_span s, size_t at)
 {
+    if (s.n < at + 2) {
+        return 100;
+    }
     const unsigned a = (unsigned)s.p[at] - '0';
     const unsigned b = (unsigned)s.p[at + 1] - '0';
     return a > 9 || b > 9 ? 100 : a * 10 + b;
@@ -195,7 +198,7 @@ static bp_result time_of(unsigned year, bp_span s, int64_t *ret)
     const unsigned hour = two_digits(s, 4);
     const unsigned minute = two_digits(s, 6);
     const unsigned second = two_digits(s, 8);
-    if (year == 0 || s.p[10] != 'Z' || month < 1 || month > 12 || hour > 23 || minute > 59 || second > 59) {
+    if (s.n != 11 || year == 0 || s.p[10] != 'Z' || month < 1 || month > 12 || hour > 23 || minute > 59 || second > 59) {
         return BP_FAIL(MALFORMED);
     }
     if (day < 1 || day > days_in_month(year, month)) {

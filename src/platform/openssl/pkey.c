@@ -124,9 +124,15 @@ static bp_span shortened(bp_span v)
     return bp_span_sub(v, skip, v.n - skip);
 }
 
+/* A zero byte in front of a number whose highest bit is set: DER integers have a sign. */
+static uint8_t lead_of(bp_span v)
+{
+    return v.n > 0 ? (uint8_t)(v.p[0] >> 7) : 0;
+}
+
 static void put_int(bp_wr *wr, bp_span v)
 {
-    const uint8_t lead = (uint8_t)(v.p[0] >> 7);
+    const uint8_t lead = lead_of(v);
     bp_wr_u8(wr, 0x02);
     bp_wr_u8(wr, (uint8_t)(v.n + lead));
     if (lead != 0) {
@@ -142,7 +148,7 @@ size_t bp_ecdsa_to_der(bp_span raw, uint8_t ret[BP_ECDSA_DER_MAX])
     const bp_span s = shortened(bp_span_sub(raw, half, half));
     bp_wr wr = bp_wr_over(ret, BP_ECDSA_DER_MAX);
     bp_wr_u8(&wr, 0x30);
-    bp_wr_u8(&wr, (uint8_t)(4 + r.n + (r.p[0] >> 7) + s.n + (s.p[0] >> 7))); /* <= 102: short form */
+    bp_wr_u8(&wr, (uint8_t)(4 + r.n + lead_of(r) + s.n + lead_of(s))); /* <= 102: short form */
     put_int(&wr, r);
     put_int(&wr, s);
     return wr.n;

@@ -16,7 +16,7 @@
 #define RIG_EVIDENCE_MAX (256u * 1024u)
 #define RIG_RELEASES_MAX 8u
 #define RIG_ENTRIES_MAX  4096u
-#define RIG_CORIM_MAX    65536u
+#define RIG_CORIM_MAX    131072u
 
 /* What a machine starts: names stand for contents. */
 struct rig_os {
