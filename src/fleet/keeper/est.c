@@ -329,6 +329,9 @@ static enum bp_problem preapproved(struct bp_keeper *k, struct est *x, enum bp_o
                                    struct bp_device *d)
 {
     struct bp_vouched v = {0};
+    if (k->is_behind) {
+        return BP_P_RECOVERING;
+    }
     const bp_result got = bp_store_vouched(k->store, BP_SPAN_OF(x->spki), &v);
     if (bp_is(got, BP_E_NOT_FOUND) || (!bp_failed(got) && v.until_ms < bp_k_now(k))) {
         return BP_P_NOT_PREAPPROVED;
@@ -342,9 +345,6 @@ static enum bp_problem preapproved(struct bp_keeper *k, struct est *x, enum bp_o
     }
     if ((x->device != 0 && x->device != v.device) || (op == BP_OP_ENROL && !v.first)) {
         return BP_P_NOT_PREAPPROVED;
-    }
-    if (k->is_behind) {
-        return BP_P_RECOVERING;
     }
     x->device = v.device;
     x->verdict = v.verdict;

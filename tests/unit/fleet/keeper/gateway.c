@@ -71,13 +71,6 @@ bool gateway_make(struct gateway *g, struct world *w, unsigned number)
     return true;
 }
 
-void gateway_done(struct gateway *g)
-{
-    test_key_done(&g->next);
-    chip_done(&g->chip);
-    rig_done(&g->rig);
-}
-
 static void follow_clock(struct gateway *g)
 {
     const int64_t now = g->w->plant.sim.wall_ms;
@@ -85,6 +78,28 @@ static void follow_clock(struct gateway *g)
         g->rig.clock_ms += (uint64_t)(now - g->rig.now_ms);
     }
     g->rig.now_ms = now;
+}
+
+void gateway_boot(struct gateway *g, const struct rig_os *os, bool power_was_cut)
+{
+    follow_clock(g);
+    const int64_t now = g->rig.now_ms;
+    const uint64_t clock = g->rig.clock_ms;
+    rig_boot(&g->rig, os);
+    g->rig.now_ms = now;
+    g->rig.clock_ms = power_was_cut && clock > 2000 ? clock - 2000 : clock; /* what was not saved repeats */
+    g->rig.safe = !power_was_cut;
+    g->rig.has_log = false;
+    g->rig.held_ima = 0;
+    g->rig.has_acked = false;
+    rig_run(&g->rig, "/usr/bin/agent", "1");
+}
+
+void gateway_done(struct gateway *g)
+{
+    test_key_done(&g->next);
+    chip_done(&g->chip);
+    rig_done(&g->rig);
 }
 
 static struct world_reply *ask_enrol(struct gateway *g, const char *target, const char *type, bp_span body)

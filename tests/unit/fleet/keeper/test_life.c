@@ -134,12 +134,7 @@ BP_CASE(foreign_program_turns_red_and_is_quarantined)
     BP_CHECK(world_free(w, g[0].rig.device_id));
     BP_CHECK(gateway_attest(&g[0])->http.status == 200 && is(g[0].state, "active"));
     /* Started again without the program it is trusted again. */
-    rig_boot(&g[0].rig, &rig_os_1);
-    g[0].rig.now_ms = w->plant.sim.wall_ms;
-    rig_run(&g[0].rig, "/usr/bin/agent", "1");
-    g[0].rig.has_log = false;
-    g[0].rig.held_ima = 0;
-    g[0].rig.has_acked = false;
+    gateway_boot(&g[0], &rig_os_1, false);
     world_wait(w, 30000, 1000);
     BP_CHECK(gateway_attest(&g[0])->http.status == 200 && g[0].tier == BP_TIER_AFFIRMING);
     BP_CHECK(world_events(w, BP_EV_TRUST_GAINED, from) == 1);

@@ -285,11 +285,17 @@ void world_done(struct world *w)
     plant_done(&w->plant);
 }
 
-bool world_restart(struct world *w, bool signers)
+void world_stop(struct world *w)
 {
     bp_keeper_free(w->keeper);
     w->keeper = NULL;
     drop_calls(w);
+}
+
+bool world_restart(struct world *w, bool signers)
+{
+    world_stop(w);
+    w->stop_at = 0;
     if (signers) {
         stop_signers(w);
         if (!start_signers(w)) {

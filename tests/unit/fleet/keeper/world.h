@@ -82,6 +82,8 @@ bool world_make(struct world *w);
 void world_done(struct world *w);
 /* The keeper ends as by kill -9 and starts again on the same store; the signers too when told. */
 bool world_restart(struct world *w, bool signers);
+/* Only its end; world_restart starts it. */
+void world_stop(struct world *w);
 /* Answers what is asked until nothing is left to do within a quarter of a second. */
 void world_settle(struct world *w);
 /* Time passes, in steps, with the keeper's turns in between. */
@@ -151,6 +153,8 @@ struct gateway {
 /* Made, and started with rig_os_1. */
 bool gateway_make(struct gateway *g, struct world *w, unsigned number);
 void gateway_done(struct gateway *g);
+/* Starts again at once, with its agent; after a power cut the TPM's clock repeats a little and says so. */
+void gateway_boot(struct gateway *g, const struct rig_os *os, bool power_was_cut);
 struct world_reply *gateway_hello(struct gateway *g, const char *code);
 /* First evidence, over the enrol listener. */
 struct world_reply *gateway_first(struct gateway *g);
