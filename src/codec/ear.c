@@ -253,13 +253,15 @@ bp_result bp_ear_read(bp_span payload, struct bp_ear *ret)
     memset(ret, 0, sizeof *ret);
     const size_t n = bp_cbor_get_map(&rd);
     bool has_iat = false;
+    bool has_submods = false;
     for (size_t i = 0; i < n && !bp_failed(bp_rd_state(&rd)); i++) {
         const uint64_t key = bp_cbor_get_uint(&rd);
         has_iat = has_iat || key == K_IAT;
+        has_submods = has_submods || key == K_SUBMODS;
         get_top(&rd, key, ret);
     }
     bp_result r = bp_rd_finish(&rd);
-    if (!bp_failed(r) && (!has_iat || ret->profile.n == 0 || ret->developer.n == 0)) {
+    if (!bp_failed(r) && (!has_iat || !has_submods || ret->profile.n == 0 || ret->developer.n == 0)) {
         r = BP_FAIL(MALFORMED);
     }
     if (bp_failed(r)) {

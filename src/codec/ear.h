@@ -62,7 +62,7 @@ struct bp_ear {
     struct bp_ear_finding finding[BP_EAR_FINDINGS_MAX];
 };
 
-/* Reads a result of ours.
+/* Reads a result of ours. On failure ret is all zero, or untouched when the bytes are not deterministic CBOR.
  *   UNSUPPORTED  another profile, no submodule "bedplate", a key that is not listed above
  *   LIMIT        more keys or findings, longer text      MALFORMED, TRUNCATED, NOT_CANONICAL */
 BP_MUST_CHECK bp_result bp_ear_read(bp_span payload, struct bp_ear *ret);

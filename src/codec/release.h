@@ -31,7 +31,7 @@ struct bp_release {
     bp_span corim; /* 12, bytes */
 };
 
-/* Reads a payload.
+/* Reads a payload. On failure ret is all zero, or untouched when the bytes are not deterministic CBOR.
  *   UNSUPPORTED  another type or major version      LIMIT  more images or longer texts than above
  *   MALFORMED, TRUNCATED, NOT_CANONICAL  not such an object */
 BP_MUST_CHECK bp_result bp_release_read(bp_span payload, struct bp_release *ret);
