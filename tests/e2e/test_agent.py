@@ -1,0 +1,286 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A device's life against a real server: our agent with a software TPM of its own, on this host (a process-level device),
+from the waiting room to a renewed certificate, through a lost server, kills at random moments and a cleared chip."""
+import base64
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+from server import BIN, Server, case, finish, until
+
+LIB = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib")
+AGENT, CLI = f"{BIN}/bedplate-agent", f"{BIN}/bedplate"
+ENV = {**os.environ, "TSS2_LOG": "all+NONE"}
+KILLS = 12
+
+
+def run(*words, **more):
+    """(exit code, output, errors) of a program that ends by itself."""
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120, env=ENV, **more)
+    return done.returncode, done.stdout.strip(), done.stderr.strip()
+
+
+def need(*words, **more):
+    code, out, err = run(*words, **more)
+    if code != 0:
+        raise RuntimeError(f"{' '.join(words)}: exit {code}: {err}")
+    return out
+
+
+class Device:
+    """A TPM, logs that it was extended by, and an agent's folder."""
+
+    def __init__(self, top, name):
+        self.dir = os.path.join(top, name)
+        os.mkdir(self.dir, 0o700)
+        self.state = os.path.join(self.dir, "state")
+        self.process = None
+        ENV["BP_SWTPM_CA"] = os.path.join(top, "maker")
+        need(f"{LIB}/swtpm.sh", "make", self.dir)
+        self.power_on()
+        need(f"{LIB}/make-logs", self.dir, "--program", AGENT)
+        self.measure()
+
+    def power_on(self):
+        self.tcti = need(f"{LIB}/swtpm.sh", "start", self.dir)
+
+    def measure(self):
+        """What firmware and kernel would have told the TPM since it was switched on."""
+        with open(f"{self.dir}/extends", encoding="utf-8") as f:
+            need("tpm2_pcrextend", *f.read().split(), "-T", self.tcti)
+
+    def power_off(self):
+        need(f"{LIB}/swtpm.sh", "kill", self.dir)
+
+    def enroll(self, s, *more, anchor=None, port=None):
+        anchor = anchor or os.path.join(s.dir, "certs/root.der")
+        return run(AGENT, "enroll", "--server", f"https://localhost:{port or s.ports['enrol']}", "--anchor", anchor, "--root",
+                   f"tpm2:{self.tcti}", "--state", self.state, "--boot-log", f"{self.dir}/boot.log", "--ima-log",
+                   f"{self.dir}/ima.log", *more)
+
+    def call(self, command, *more):
+        return run(AGENT, command, "--state", self.state, *more)
+
+    def status(self):
+        code, out, err = self.call("status", "--json")
+        return json.loads(out) if code == 0 else {"error": err}
+
+    def start(self):
+        self.errors = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen([AGENT, "run", "--state", self.state], stderr=self.errors, env=ENV)
+
+    def said(self):
+        self.errors.flush()
+        return os.pread(self.errors.fileno(), 1 << 20, 0).decode()
+
+    def stop(self, how=signal.SIGTERM):
+        self.process.send_signal(how)
+        code = self.process.wait(60)
+        self.errors.close()
+        self.process = None
+        return code
+
+
+class Operator:
+    def __init__(self, s, top):
+        self.config = os.path.join(top, "operator")
+        need(CLI, "login", "--config", self.config, "--server", f"https://localhost:{s.ports['operate']}", "--anchor",
+             os.path.join(s.dir, "certs/root.der"), "--code", s.facts["code"])
+
+    def __call__(self, *words):
+        return need(CLI, *words, "--config", self.config, "--json")
+
+
+def accept_release(operate, device, top):
+    """The logs of a device become a release of its maker, accepted everywhere."""
+    made, key, signed = (os.path.join(top, n) for n in ("release", "maker.pem", "release.signed"))
+    need(CLI, "release", "create", "--counter", "1", "--from-log", f"{device.dir}/boot.log", "--ima-log",
+         f"{device.dir}/ima.log", "--model", "process", "--product", "gateway", "--version", "1.0", "--out", made)
+    need(CLI, "release", "keygen", "--out", key)
+    need(CLI, "release", "sign", "--in", made, "--key", key, "--out", signed)
+    published = operate("release", "publish", signed, "--maker", f"{key}.pub")
+    release = re.search(r"[0-9a-f]{64}", published).group(0)
+    operate("release", "accept", release)
+
+
+def check_waiting_room(s, operate, d):
+    code, _, err = d.enroll(s, "--wait", "0")
+    case("agent.unknown_device_waits", code == 1 and "waits for approval" in err, f"{code} {err}")
+    device = d.status()["device"]
+    code, _, err = d.call("attest")
+    case("agent.waiting_device_has_no_certificate", code == 1 and "enroll" in err, f"{code} {err}")
+    operate("device", "approve", device, "--zone", "north")
+    code, out, err = d.enroll(s, "--json")
+    case("agent.approved_device_enrols", code == 0 and json.loads(out)["device"] == device, f"{code} {err}")
+    case("agent.process_level_device_says_so", code == 0 and json.loads(out)["process_level"] is True, out)
+    code, out, err = d.enroll(s)
+    case("agent.enrolling_again_changes_nothing", code == 0 and d.status()["generation"] == 1, f"{code} {err}")
+
+
+def check_anchor(s, d):
+    code, _, err = d.enroll(s, "--wait", "0", anchor="sha256:" + "0" * 64)
+    case("agent.another_anchor_is_refused", code in (1, 3) and "device" not in d.status(), f"{code} {err}")
+    code, _, err = d.enroll(s, "--wait", "0", anchor="sha256:xyz")
+    case("agent.an_anchor_that_is_none_is_a_usage_error", code == 2, f"{code} {err}")
+
+
+def check_invitation(s, operate, d):
+    line = operate("device", "invite", "--zone", "north")
+    code_text = json.loads(line)["code"]
+    code, _, err = d.enroll(s, "--code", "A" * len(code_text))
+    case("agent.a_wrong_invitation_is_refused", code == 1 and "bad-invitation" in err, f"{code} {err}")
+    code, _, err = d.enroll(s, "--code", code_text, anchor=s.facts["root"])
+    case("agent.an_invited_device_enrols_by_the_roots_hash", code == 0, f"{code} {err}")
+
+
+def check_attest(operate, d):
+    code, out, err = d.call("attest", "--json")
+    case("agent.attest_is_affirming", code == 0 and json.loads(out)["tier"] == "affirming", f"{code} {out} {err}")
+    devices = json.loads(operate("device", "ls"))
+    text = json.dumps(devices)
+    case("agent.the_operator_sees_a_virtual_root", d.status()["device"] in text and "virtual" in text, text)
+    with open(f"{d.state}/head", encoding="utf-8") as f:
+        head = f.read().split("\n")
+    case("agent.it_keeps_the_logs_head", head[0] == "localhost/log" and int(head[1]) > 0, str(head))
+
+
+def private_kib(pid):
+    with open(f"/proc/{pid}/smaps_rollup", encoding="utf-8") as f:
+        return sum(int(line.split()[1]) for line in f if line.startswith("Private_"))
+
+
+def check_run(s, d):
+    d.start()
+    case("agent.run_attests", until(30, lambda: "affirming" in d.said()), d.said())
+    d.process.send_signal(signal.SIGHUP)
+    case("agent.run_renews", until(30, lambda: "certificate renewed" in d.said()), d.said())
+    case("agent.renewal_takes_the_other_slot", d.status()["generation"] == 2, str(d.status()))
+    case("agent.private_memory_is_small", private_kib(d.process.pid) <= 6144, f"{private_kib(d.process.pid)} KiB")
+    s.stop()
+    case("agent.a_lost_server_is_told", until(30, lambda: "no answer from localhost" in d.said()), d.said())
+    ports = [w for name in ("device", "enrol", "operate", "status") for w in (f"--{name}-port", str(s.ports[name]))]
+    s.options += ports
+    case("agent.server_is_back", s.start(), s.stderr())
+    case("agent.and_found_again", until(60, lambda: d.said().rstrip().endswith("gateway 1.0")), d.said())
+    code, _, err = d.call("attest")
+    case("agent.one_agent_a_folder", code == 3 and "another agent" in err, f"{code} {err}")
+    case("agent.run_ends_in_good_order", d.stop() == 0)
+
+
+def check_kills(d):
+    """The agent is killed while it renews; whatever the moment, the folder is whole and the device is who it was."""
+    chance = random.Random(20261127)
+    before, whole = d.status(), 0
+    for _ in range(KILLS):
+        d.start()
+        until(30, lambda: "affirming" in d.said())
+        d.process.send_signal(signal.SIGHUP)
+        time.sleep(chance.uniform(0, 0.8))  # the moment of the power cut: any is right
+        d.stop(signal.SIGKILL)
+        now = d.status()
+        whole += 1 if now.get("enrolled") and now["device"] == before["device"] else 0
+    case("agent.killed_at_any_moment_it_keeps_its_state", whole == KILLS, f"{whole} of {KILLS}")
+    code, out, err = d.call("attest")
+    case("agent.killed_often_it_still_attests", code == 0, f"{code} {out} {err}")
+    case("agent.some_renewals_went_through", d.status()["generation"] > before["generation"], str(d.status()))
+    left = [n for n in os.listdir(d.state) if n.count(".") > 1]
+    case("agent.nothing_half_written_is_left", not left, str(left))
+
+
+def check_request(s, d):
+    """An ordinary EST client carries the request of a key that is in the TPM."""
+    request = os.path.join(d.dir, "request")
+    curl = ["curl", "-s", "--cacert", os.path.join(d.dir, "root.pem"), "-H", "content-type: application/pkcs10", "-w",
+            "\n%{http_code}", "--data-binary", f"@{request}", f"https://localhost:{s.ports['enrol']}/.well-known/est/simpleenroll"]
+    need("openssl", "x509", "-inform", "der", "-in", os.path.join(s.dir, "certs/root.der"), "-out", os.path.join(d.dir, "root.pem"))
+    pem = d.call("csr", "--new")[1]
+    verify = run("openssl", "req", "-verify", "-noout", input=pem + "\n")
+    case("agent.its_request_is_one", verify[0] == 0, verify[2])
+    der = subprocess.run(["openssl", "req", "-outform", "der"], input=(pem + "\n").encode(), capture_output=True, check=True).stdout
+    with open(request, "wb") as f:
+        f.write(base64.b64encode(der))
+    answer = need(*curl).rsplit("\n", 1)
+    case("agent.curl_enrols_a_key_that_was_vouched_for", answer[1] == "200", str(answer))
+    cert = os.path.join(d.dir, "cert.pem")
+    cms = base64.b64decode(answer[0]) if answer[1] == "200" else b""
+    subprocess.run(["openssl", "pkcs7", "-inform", "der", "-print_certs", "-out", cert], input=cms, check=False, capture_output=True)
+    code, _, err = d.call("csr", "--install", cert)
+    case("agent.and_the_agent_takes_it_in", code == 0 and d.call("attest")[0] == 0, f"{code} {err}")
+    stranger = subprocess.run(["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+                               os.path.join(d.dir, "key"), "-subj", "/CN=x", "-outform", "der"], capture_output=True, check=True).stdout
+    with open(request, "wb") as f:
+        f.write(base64.b64encode(stranger))
+    answer = need(*curl).rsplit("\n", 1)
+    case("agent.curl_does_not_enrol_another_key", answer[1] == "403" and "not-preapproved" in answer[0], str(answer))
+
+
+def check_power_cut(d):
+    d.power_off()
+    code, _, err = d.call("attest")
+    case("agent.without_its_chip_it_says_so", code == 3 and "root" in err, f"{code} {err}")
+    d.power_on()
+    d.measure()
+    code, out, err = d.call("attest")
+    case("agent.a_power_cut_of_the_chip_is_no_alarm", code == 0, f"{code} {out} {err}")
+
+
+def check_another_chip(a, b):
+    """The folder of one device beside the chip of another: nothing loads."""
+    moved = os.path.join(b.dir, "moved")
+    shutil.copytree(a.state, moved)
+    with open(os.path.join(moved, "device.cbor"), "r+b") as f:
+        text = f.read()
+        where = text.replace(a.tcti.encode(), b.tcti.encode())
+        f.seek(0)
+        f.write(where)
+        f.truncate()
+    code, _, err = run(AGENT, "attest", "--state", moved)
+    case("agent.a_folder_beside_another_chip_is_nothing", len(a.tcti) == len(b.tcti) and code in (1, 3), f"{code} {err}")
+
+
+def check_clear(d):
+    need("tpm2_clear", "-c", "p", "-T", d.tcti)
+    code, _, err = d.call("attest")
+    case("agent.a_cleared_chip_shows", code in (1, 3), f"{code} {err}")
+
+
+def main():
+    top = tempfile.mkdtemp(prefix="bpa", dir="/tmp")
+    devices = []
+    try:
+        with Server(options=["--attest-interval", "1000"]) as s:
+            s.init()
+            devices = [Device(top, "a"), Device(top, "b")]
+            for name in ("issuercert.pem", "swtpm-localca-rootca-cert.pem"):
+                shutil.copy(os.path.join(top, "maker", name), os.path.join(s.dir, "anchors", f"virtual-{name}"))
+            if not case("agent.server_starts", s.start(), s.stderr()):
+                return
+            operate = Operator(s, top)
+            accept_release(operate, devices[0], top)
+            check_anchor(s, devices[0])
+            check_waiting_room(s, operate, devices[0])
+            check_invitation(s, operate, devices[1])
+            check_attest(operate, devices[0])
+            check_run(s, devices[0])
+            check_request(s, devices[0])
+            check_kills(devices[0])
+            check_power_cut(devices[0])
+            check_another_chip(*devices)
+            check_clear(devices[1])
+    finally:
+        for d in devices:
+            if d.process:
+                d.stop(signal.SIGKILL)
+            run(f"{LIB}/swtpm.sh", "stop", d.dir)
+        shutil.rmtree(top, ignore_errors=True)
+    finish()
+
+
+main()
