@@ -9,6 +9,10 @@
  *     attest I               evidence over the device listener; "attest I ok TIER STATE SEQ"
  *     poll I                 asks for a nonce; tells only whether the server answered
  *     id I                   device id, SPKI hash and serial of its certificate
+ *     forge TEXT             every later request carries TEXT for a captured front (bedplated-probe); "forge -" ends that
+ *     pose I J               gateway I says from now on that it is J, with J's id and key hash
+ *     grab I                 asks over its certificate for one for a key that no evidence vouched for
+ *     exporter I             that of its connection
  *     work FROM TO           one process a gateway attests without pause (joining first where needed) until
  *     rest                   ends them; each acknowledged answer was told by a line "acked I ..."
  * A failure says where: "join I failed STEP STATUS CODE". */
@@ -53,6 +57,7 @@ static struct bp_clock real;
 static uint16_t enrol_port, device_port;
 static struct world_reply reply;
 static const char *step = "";
+static char forged[256];
 
 static bool ok(bp_result r)
 {
@@ -120,9 +125,16 @@ struct world_reply *world_ask(struct world *w, const char *listener, const char 
 {
     const struct bp_http *http = NULL;
     const bool to_device = strcmp(listener, "device") == 0;
-    const struct bp_http_header header = {"Content-Type", type == NULL ? BP_SPAN_EMPTY : bp_span_cstr(type)};
-    const struct bp_client_request rq = {.method = method_of(method), .target = target, .headers = &header,
-                                         .header_count = type == NULL ? 0 : 1, .body = body};
+    struct bp_http_header header[2];
+    size_t headers = 0;
+    if (type != NULL) {
+        header[headers++] = (struct bp_http_header){"Content-Type", bp_span_cstr(type)};
+    }
+    if (forged[0] != '\0') {
+        header[headers++] = (struct bp_http_header){"X-Probe-Forge", bp_span_cstr(forged)};
+    }
+    const struct bp_client_request rq = {.method = method_of(method), .target = target, .headers = header,
+                                         .header_count = headers, .body = body};
     (void)w;
     (void)peer;
     step = target;
@@ -217,6 +229,26 @@ static void tell_hex(bp_span v)
     for (size_t i = 0; i < v.n; i++) {
         printf("%02x", v.p[i]);
     }
+}
+
+/* What an attacker does who has a gateway of his own and a front that says what he likes. */
+static void pose(unsigned i, unsigned as)
+{
+    struct rig *r = &session[i].gateway->rig;
+    const struct rig *other = &session[as].gateway->rig;
+    memcpy(r->device_id, other->device_id, sizeof r->device_id);
+    memcpy(r->ldevid_hash, other->ldevid_hash, sizeof r->ldevid_hash);
+}
+
+static void tell_exporter(unsigned i)
+{
+    uint8_t exporter[32] = {0};
+    const struct bp_http *none = NULL;
+    const bool good = turn_of(i) && device_client(now) && ok(bp_client_call(now->device, NULL, &none)) &&
+                      ok(bp_client_exporter(now->device, exporter));
+    printf("exporter %u ", i);
+    tell_hex(good ? BP_SPAN_OF(exporter) : BP_SPAN_EMPTY);
+    printf("\n");
 }
 
 static void tell_id(unsigned i)
@@ -364,6 +396,13 @@ static bool act(const char *line)
         enrol_port = (uint16_t)a;
         device_port = (uint16_t)b;
         printf("ports ok\n");
+    } else if (strcmp(word, "forge") == 0) {
+        const size_t n_text = strcspn(line + 6, "\n");
+        (void)snprintf(forged, sizeof forged, "%.*s", (int)n_text, line + 6);
+        if (strcmp(forged, "-") == 0) {
+            forged[0] = '\0';
+        }
+        printf("forge ok\n");
     } else if (strcmp(word, "rest") == 0) {
         rest();
     } else if (strcmp(word, "work") == 0 && n == 3) {
@@ -377,6 +416,14 @@ static bool act(const char *line)
     } else if (strcmp(word, "poll") == 0) {
         const bool good = turn_of(a) && device_client(now) && gateway_nonce(now->gateway)->http.status == 200;
         good ? (void)printf("poll %u ok\n", a) : tell_failure("poll", a);
+    } else if (strcmp(word, "pose") == 0 && b < count) {
+        pose(a, b);
+        printf("pose ok\n");
+    } else if (strcmp(word, "grab") == 0) {
+        const bool good = turn_of(a) && gateway_reenrol(now->gateway)->http.status == 200;
+        good ? (void)printf("grab %u ok\n", a) : tell_failure("grab", a);
+    } else if (strcmp(word, "exporter") == 0) {
+        tell_exporter(a);
     } else if (strcmp(word, "id") == 0) {
         tell_id(a);
     } else {
@@ -388,6 +435,7 @@ static bool act(const char *line)
 int main(int argc, char **argv)
 {
     char line[256];
+    (void)signal(SIGPIPE, SIG_IGN);
     real = bp_clock_linux();
     count = argc == 3 ? (unsigned)strtoul(argv[2], NULL, 10) : 0;
     if (count == 0 || count > GATEWAYS_MAX) {

@@ -103,6 +103,58 @@ static void try_execve(const struct bp_child *c)
     tell(c, "execve", WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
+/* ---- a captured front ---- */
+
+/* The value of NAME in "NAME=VALUE NAME=VALUE"; empty when it is not there. */
+static bp_span told(const struct bp_request *rq, const char *name)
+{
+    bp_span rest = bp_http_header(rq->http, "x-probe-forge", NULL);
+    const size_t n = strlen(name);
+    while (rest.n > 0) {
+        const uint8_t *blank = memchr(rest.p, ' ', rest.n);
+        const size_t len = blank == NULL ? rest.n : (size_t)(blank - rest.p);
+        if (len > n && memcmp(rest.p, name, n) == 0 && rest.p[n] == '=') {
+            return bp_span_of(rest.p + n + 1, len - n - 1);
+        }
+        const size_t step = len < rest.n ? len + 1 : len;
+        rest = bp_span_of(rest.p + step, rest.n - step);
+    }
+    return BP_SPAN_EMPTY;
+}
+
+static bp_span bytes_of(bp_span hex, uint8_t ret[32])
+{
+    char pair[3] = "";
+    if (hex.n != 64) {
+        return BP_SPAN_EMPTY;
+    }
+    for (size_t i = 0; i < 32; i++) {
+        memcpy(pair, hex.p + 2 * i, 2);
+        ret[i] = (uint8_t)strtoul(pair, NULL, 16);
+    }
+    return bp_span_of(ret, 32);
+}
+
+void bp_probe_forge(const struct bp_request *rq, struct bp_ex_request *q)
+{
+    static uint8_t peer[32], exporter[32];
+    const bp_span spki = bytes_of(told(rq, "peer"), peer), channel = bytes_of(told(rq, "exporter"), exporter);
+    const bp_span listener = told(rq, "listener"), issuer = told(rq, "issuer"), target = told(rq, "target");
+    q->peer_spki = spki.n > 0 ? spki : q->peer_spki;
+    q->exporter = channel.n > 0 ? channel : q->exporter;
+    q->listener = listener.n > 0 ? listener : q->listener;
+    q->peer_issuer = issuer.n > 0 ? issuer : q->peer_issuer;
+    q->target = target.n > 0 ? target : q->target;
+}
+
+const char *bp_probe_op(const struct bp_request *rq)
+{
+    static char op[32];
+    const bp_span v = told(rq, "op");
+    (void)snprintf(op, sizeof op, "%.*s", (int)v.n, (const char *)v.p);
+    return v.n > 0 ? op : "http";
+}
+
 void bp_probe_run(const struct bp_child *c)
 {
     try_open(c, "key-tls", "keys/tls/server.pem", O_RDONLY);

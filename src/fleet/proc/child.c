@@ -206,6 +206,7 @@ static bp_result serve(struct running *r)
 {
     const struct bp_peer_ops parent_ops = {.on_notice = on_notice, .on_closed = on_parent_closed, .takes_fds = true};
     struct bp_signal *term = NULL;
+    (void)signal(SIGPIPE, SIG_IGN); /* a peer that left is an error of the write, not the end of the process */
     (void)signal(SIGINT, SIG_IGN); /* a terminal's ^C goes to the whole group; the parent decides what it means */
     BP_TRY(bp_signal_new(r->c.loop, SIGTERM, end, r, &term));
     bp_result result = bp_timer_new(r->c.loop, on_lonely, &r->c, &r->c.lonely);

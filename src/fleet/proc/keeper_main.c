@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/secret.h"
+#include "codec/exchange.h"
 #include "codec/problem.h"
 #include "fleet/api/api.h"
 #include "fleet/authority/site.h"
@@ -99,6 +100,15 @@ static bool asked_take(struct keeper_main *m, struct other *from, uint64_t front
     return true;
 }
 
+/* A front speaks for its own listeners only: one that is captured must not turn a device's request into an operator's,
+ * or the other way. */
+static bool is_its_own(const struct other *from, bp_span body)
+{
+    struct bp_ex_request q;
+    return !bp_failed(bp_ex_request_read(body, &q)) &&
+           bp_span_equal(q.listener, BP_SPAN_STR("operate")) == (from->role == ROLE_FRONT_OPERATE);
+}
+
 static void on_http(void *self, struct bp_peer *p, uint64_t id, bp_span op, bp_span body)
 {
     struct other *o = self;
@@ -106,6 +116,8 @@ static void on_http(void *self, struct bp_peer *p, uint64_t id, bp_span op, bp_s
     uint64_t own_id = 0;
     if (!bp_span_equal(op, BP_SPAN_STR("http"))) {
         BP_IGNORE(bp_peer_answer(p, id, BP_P_UNSUPPORTED, BP_SPAN_STR("\xa0")), "its front is gone then");
+    } else if (!is_its_own(o, body)) {
+        BP_IGNORE(bp_peer_answer(p, id, BP_P_FORBIDDEN, BP_SPAN_STR("\xa0")), "its front is gone then");
     } else if (!asked_take(m, o, id, &own_id)) {
         BP_IGNORE(bp_peer_answer(p, id, BP_P_BUSY, BP_SPAN_STR("\xa0")), "its front is gone then");
     } else {
@@ -403,6 +415,7 @@ static bp_result start(void *self)
                                    .device_port = m->c->device_port,
                                    .brownfield_der = m->site->cert[BP_SITE_CERT_BROWNFIELD],
                                    .policy = m->policy,
+                                   .stream_text = bp_api_stream_text,
                                    .routes = &m->route,
                                    .route_count = 1,
                                    .enrol_binding_zero = true};

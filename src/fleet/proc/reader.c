@@ -57,6 +57,9 @@ static uint64_t answer(struct reader *r, bp_span op, bp_span body, size_t *ret_n
     if (bp_failed(bp_ex_request_read(body, &q))) {
         return BP_P_MALFORMED;
     }
+    if (!bp_span_equal(q.listener, BP_SPAN_STR("operate"))) {
+        return BP_P_FORBIDDEN; /* no other front has a channel to a reader */
+    }
     r->api.now_ms = bp_wall_ms(&r->c->clock);
     bp_api_read(&r->api, &q, &a);
     return bp_failed(bp_ex_answer_write(&a, r->out, ANSWER_ROOM, ret_n)) ? BP_P_INTERNAL : BP_P_NONE;

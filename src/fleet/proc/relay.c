@@ -6,6 +6,7 @@
 
 #include "fleet/api/api.h"
 #include "fleet/proc/page.h"
+#include "fleet/proc/probe.h"
 #include "platform/alloc.h"
 
 #define BP_MODULE PROC
@@ -115,6 +116,7 @@ bp_result bp_front_exchange(const struct bp_front_listener *l, const struct bp_r
         BP_TRY(bp_responder_exporter(rs, exporter));
         q.exporter = BP_SPAN_OF(exporter);
     }
+    BP_PROBE_FORGE(rq, &q);
     const size_t cap = body.n + EXCHANGE_ROOM;
     uint8_t *p = bp_alloc(cap);
     if (p == NULL) {
@@ -233,7 +235,7 @@ static void relay(struct bp_front_listener *l, const struct bp_request *rq, stru
         return;
     }
     *y = (struct relay){.l = l, .rs = rs};
-    const bp_result called = bp_peer_call(to, "http", bp_span_of(body, body_n), BP_FRONT_CALL_MS, on_answer, y);
+    const bp_result called = bp_peer_call(to, BP_PROBE_OP(rq), bp_span_of(body, body_n), BP_FRONT_CALL_MS, on_answer, y);
     bp_free(body);
     if (bp_failed(called)) {
         bp_free(y);
