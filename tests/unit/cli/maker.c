@@ -343,3 +343,8 @@ bp_span maker_bundle(struct maker *m, struct rig *r, const struct maker_lie *lie
     put_logs(r, lie, held, &b);
     return ok(bp_bundle_write(&b, room, cap, &n)) ? bp_span_of(room, n) : BP_SPAN_EMPTY;
 }
+
+bp_span maker_tile(void)
+{
+    return bp_span_of(leaf, sizeof leaf);
+}

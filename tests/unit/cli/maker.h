@@ -46,4 +46,7 @@ bool maker_releases(struct maker *m, struct rig *r);
  * rig goes on. Empty when something failed. */
 bp_span maker_bundle(struct maker *m, struct rig *r, const struct maker_lie *lie, bool keep, uint8_t *room, size_t cap);
 
+/* The leaves of the log of the last bundle, as a tile of C2SP tlog-tiles: tile/0/000.p/11. */
+bp_span maker_tile(void);
+
 #endif
