@@ -241,12 +241,7 @@ bool world_make(struct world *w)
         !maker_save(&w->maker, plant_at(&w->plant, "anchors/virtual-test.pem")) || !start_signers(w)) {
         return false;
     }
-    /* In memory where there is such a place: no test here pulls the plug of the machine, and syncing takes its time. */
-    (void)snprintf(w->store_dir, sizeof w->store_dir, "/dev/shm/bp-world-XXXXXX");
-    if (mkdtemp(w->store_dir) == NULL) {
-        (void)snprintf(w->store_dir, sizeof w->store_dir, "%s", plant_at(&w->plant, "store"));
-    }
-    (void)snprintf(w->store_path, sizeof w->store_path, "%s/bedplate.db", w->store_dir);
+    (void)snprintf(w->store_path, sizeof w->store_path, "%s", plant_at(&w->plant, "store/bedplate.db"));
     w->log_dir = open(plant_at(&w->plant, "log"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return w->log_dir >= 0 && ok(bp_policy_new(names, sizeof names / sizeof names[0], &w->policy)) && start_keeper(w);
 }
@@ -274,13 +269,6 @@ void world_done(struct world *w)
     if (w->log_dir >= 0) {
         close(w->log_dir);
     }
-    static const char *const suffix[] = {"", "-wal", "-shm"};
-    for (size_t i = 0; i < 3; i++) {
-        char path[192];
-        (void)snprintf(path, sizeof path, "%s%s", w->store_path, suffix[i]);
-        (void)unlink(path);
-    }
-    (void)rmdir(w->store_dir);
     maker_done(&w->maker);
     plant_done(&w->plant);
 }

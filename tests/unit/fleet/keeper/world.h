@@ -43,7 +43,6 @@ struct world {
     struct bp_log_signer *log;
     struct bp_policy *policy;
     struct bp_keeper *keeper;
-    char store_dir[128];
     char store_path[160];
     int log_dir;
     bool with_policy;

@@ -23,8 +23,12 @@ static bp_result more(void *self, const char *dir)
 bool plant_make(struct plant *p)
 {
     memset(p, 0, sizeof *p);
-    (void)snprintf(p->top, sizeof p->top, "/tmp/bp-plant-XXXXXX");
-    if (mkdtemp(p->top) == NULL || bp_failed(bp_crypto_openssl_new(64, &p->crypto))) {
+    /* In memory where there is such a place: signers sync every head, and no test here pulls the machine's plug. */
+    (void)snprintf(p->top, sizeof p->top, "/dev/shm/bp-plant-XXXXXX");
+    if (mkdtemp(p->top) == NULL) {
+        (void)snprintf(p->top, sizeof p->top, "/tmp/bp-plant-XXXXXX");
+    }
+    if ((strncmp(p->top, "/tmp/", 5) == 0 && mkdtemp(p->top) == NULL) || bp_failed(bp_crypto_openssl_new(64, &p->crypto))) {
         return false;
     }
     (void)snprintf(p->dir, sizeof p->dir, "%s/site", p->top);
