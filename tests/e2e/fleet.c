@@ -58,6 +58,7 @@ static uint16_t enrol_port, device_port;
 static struct world_reply reply;
 static const char *step = "";
 static char forged[256];
+static uint64_t used_seq; /* of the evidence last made */
 
 static bool ok(bp_result r)
 {
@@ -193,6 +194,7 @@ static bool attest(unsigned i)
     }
     step = "connect";
     reply.http.status = 0;
+    used_seq = now->gateway->rig.seq;
     return bind_to_connection(now) && gateway_attest(now->gateway)->http.status == 200;
 }
 
@@ -279,7 +281,9 @@ static void work(unsigned i)
             printf("\n");
         }
         if (good) {
-            printf("acked %u verdict %llu\n", i, (unsigned long long)s->gateway->rig.seq - 1);
+            printf("acked %u verdict ", i);
+            tell_hex(BP_SPAN_OF(s->gateway->rig.device_id));
+            printf(" %llu\n", (unsigned long long)used_seq);
         } else if (reply.http.status != 0) {
             tell_failure("refused", i);
         }

@@ -187,22 +187,38 @@ class Fleet:
     """Gateways in software (fleet.c). Made before the server starts; "with" ends it."""
 
     def __init__(self, server, count):
+        self.told, self.rest = [], b""
         self.process = subprocess.Popen(["build/dev/tests/e2e/fleet", server.dir, str(count)], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True, bufsize=1)
+                                        stdout=subprocess.PIPE)
         if self.line() != "prepared":
             raise RuntimeError("the gateways were not prepared")
 
     def line(self):
-        return self.process.stdout.readline().strip()
+        while b"\n" not in self.rest:  # not through a buffer of Python's, which select would not see
+            piece = os.read(self.process.stdout.fileno(), 65536)
+            if not piece:
+                return ""
+            self.rest += piece
+        line, self.rest = self.rest.split(b"\n", 1)
+        return line.decode().strip()
 
     def do(self, text):
-        """The answer to one line; lines of workers that come before it are kept in `acked`."""
-        self.process.stdin.write(text + "\n")
+        """The answer to one line; lines of workers that come before it are kept in `told`."""
+        self.process.stdin.write(text.encode() + b"\n")
+        self.process.stdin.flush()
         word = {"work": "working", "rest": "resting"}.get(text.split()[0], text.split()[0])
         while True:
             line = self.line()
             if not line or line.split()[0] in (word, "what?"):
                 return line
+            self.told.append(line)
+
+    def listen(self, seconds, until_=lambda: False):
+        """Reads what workers tell."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not until_():
+            if b"\n" in self.rest or select.select([self.process.stdout], [], [], 0.05)[0]:
+                self.told.append(self.line())
 
     def use(self, server):
         return self.do(f"ports {server.ports['enrol']} {server.ports['device']}")
