@@ -178,6 +178,22 @@ def check_refusals(s):
     case("server.run.another_directory_is_refused", done.returncode == 1, f"{done.returncode} {done.stderr}")
 
 
+def check_root_key(top):
+    """Outside an evaluation the root's key must be gone before the server runs."""
+    made = os.path.join(top, "strict")
+    subprocess.run([f"{BIN}/bedplated", "init", "--dir", made, "--name", "localhost", "--json"], check=True,
+                   capture_output=True)
+    run = [f"{BIN}/bedplated", "run", "--dir", made, "--workers", "1", "--device-port", "0", "--enrol-port", "0",
+           "--operate-port", "0", "--status-port", "0"]
+    done = subprocess.run(run, capture_output=True, text=True, check=False, timeout=30)
+    case("server.run.root_key_must_be_moved", done.returncode == 1 and "root-key.pem" in done.stderr, done.stderr)
+    os.rename(f"{made}/root-key.pem", f"{top}/root-key.pem")
+    with subprocess.Popen(run, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        lines = [process.stdout.readline() for _ in range(5)]
+        process.terminate()
+        case("server.run.without_it_all_is_well", lines[4] == "ready\n" and process.wait(15) == 0, str(lines))
+
+
 def check_check(s):
     import json
     done = subprocess.run([f"{BIN}/bedplated", "check", "--dir", s.dir, "--json"], capture_output=True, text=True,
@@ -213,6 +229,7 @@ with Server() as server:
         check_bounds(server)
         check_half_open(server)
         check_refusals(server)
+        check_root_key(server.top)
         check_check(server)
         check_anchors(server)
         check_independence(server)
