@@ -55,6 +55,7 @@ struct bp_agent {
     int64_t issued_ms;
     int64_t server_ms, server_at_mono; /* what time the server said it is, and when; 0: not yet */
     char said[1024];
+    void (*tell)(const char *line); /* told what is being waited for; NULL: nobody */
     /* The last answer. */
     bool has_answer;
     uint32_t tier, due_ms;

@@ -39,6 +39,7 @@ struct contact {
     enum bp_slot_name at;
     bool port_given;
     int64_t until_ms; /* by the monotonic clock: no new attempt after it */
+    char told[1024]; /* as long as what is said */
 };
 
 /* --- options --- */
@@ -472,6 +473,15 @@ static enum bp_outcome say_hello(struct contact *c, struct bp_reply *reply)
 
 /* --- waiting --- */
 
+/* What is being waited for, once until it changes. */
+static void tell(struct contact *c)
+{
+    if (c->a->tell != NULL && strcmp(c->told, c->a->said) != 0) {
+        memcpy(c->told, c->a->said, sizeof c->a->said);
+        c->a->tell(c->told);
+    }
+}
+
 static bool may_wait(const struct contact *c, uint32_t s)
 {
     return bp_mono_ms(&c->a->clock) + (int64_t)s * 1000 < c->until_ms;
@@ -503,11 +513,12 @@ static enum bp_outcome ask_for_certificate(struct contact *c, bool *ret_again)
         }
         uint32_t s = reply.retry_after_s < RETRY_LEAST_S ? RETRY_LEAST_S : reply.retry_after_s;
         s = s < RETRY_MOST_S ? s : RETRY_MOST_S;
+        (void)bp_agent_say(a, BP_REFUSED, "device %s waits for approval at %s. Compare the id there and approve it.", id,
+                           a->dev.host);
         if (!may_wait(c, s)) {
-            return bp_agent_say(a, BP_REFUSED,
-                                "device %s waits for approval at %s. Compare the id there, approve it, and enrol again.",
-                                id, a->dev.host);
+            return BP_REFUSED;
         }
+        tell(c);
         if (bp_failed(bp_agent_wait(s * 1000))) {
             return bp_agent_say(a, BP_FAILED, "no memory to wait with.");
         }
@@ -527,6 +538,7 @@ static enum bp_outcome get_certificate(struct contact *c)
         if (!again || !may_wait(c, TRY_AGAIN_S)) {
             return o;
         }
+        tell(c);
         if (bp_failed(bp_agent_wait(TRY_AGAIN_S * 1000))) {
             return o;
         }

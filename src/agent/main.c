@@ -168,6 +168,11 @@ static int end(struct bp_agent *a, enum bp_outcome o)
 
 /* --- commands --- */
 
+static void tell_line(const char *line)
+{
+    fprintf(stderr, "bedplate-agent: %s\n", line);
+}
+
 static int do_enroll(const struct options *o)
 {
     struct bp_agent a;
@@ -175,6 +180,7 @@ static int do_enroll(const struct options *o)
     char shown[BP_DEVID_SHORT];
     char until[BP_TIME_ROOM];
     enum bp_outcome r = bp_agent_open(&a, o->state, true);
+    a.tell = tell_line;
     r = r == BP_DONE ? bp_agent_enroll(&a, &o->enroll) : r;
     if (r == BP_DONE) {
         id_texts(&a.dev, hex, shown);
@@ -425,6 +431,8 @@ int main(int argc, char **argv)
                     {"csr", do_csr, false}};
     struct options o = {.enroll = {.wait_s = WAIT_S}};
     (void)signal(SIGPIPE, SIG_IGN);
+    /* tpm2-tss writes to the terminal by itself, also what is no failure; what counts comes back as a result. */
+    (void)setenv("TSS2_LOG", "all+NONE", 0);
     if (argc == 2 && strcmp(argv[1], "--version") == 0) {
         puts("bedplate-agent " BP_VERSION);
         return BP_DONE;
