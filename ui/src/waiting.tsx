@@ -49,7 +49,7 @@ export function Waiting(props: { filters: Filters; overview: Overview | undefine
                                     <td><Root cls={d.root_class} /></td>
                                     <td>{d.source || '–'}</td>
                                     <td class="num"><Age at={ms(d.since ?? d.created)} inRow /></td>
-                                    <td><Badge label={trustLabel(d.trust)} /> <span class="muted">{d.reason}</span></td>
+                                    <td><Badge label={trustLabel(d.tier)} /> <span class="muted">{d.reason}</span></td>
                                     <td class="nowrap">
                                         {isAdmin && <button type="button" class="primary" aria-label={`Approve ${d.short}`} onClick={() => setApproving(d)}>Approve</button>}{' '}
                                         {isAdmin && <button type="button" aria-label={`Refuse ${d.short}`} onClick={() => setRefusing(d)}>Refuse</button>}

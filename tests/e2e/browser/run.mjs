@@ -26,7 +26,7 @@ import { fileURLToPath } from 'node:url';
 const here = dirname(fileURLToPath(import.meta.url));
 
 function options(argv) {
-    const o = { url: '', code: '', devices: 1, red: '', attack: '', root: '', shots: '', wait: 60, chromium: '/usr/bin/chromium' };
+    const o = { url: '', code: '', devices: 1, red: '', attack: '', root: '', shots: '', wait: 120, chromium: '/usr/bin/chromium' };
     for (let i = 0; i < argv.length; i += 2) {
         const name = argv[i].replace(/^--/, '');
         if (!argv[i].startsWith('--') || !Object.hasOwn(o, name) || argv[i + 1] === undefined) {
@@ -347,13 +347,13 @@ async function otherViews() {
         await page.getByRole('button', { name: /Edit|Write a policy/ }).click();
         const text = page.locator('textarea.code');
         const good = await text.inputValue();
-        await text.fill(`${good}  - name: "wrong"\n    when: "no_such_claim = 1"\n    verdict: forbid\n`);
+        await text.fill(`${good}  - name: "wrong"\n    when: "no_such_claim = 1"\n    verdict: forbid\n    reason: "none"\n`);
         await accessible('policy_editor');
         await page.getByRole('button', { name: 'Check and publish' }).click();
         await page.locator('.problem').waitFor({ timeout: 15_000 });
-        need(/no_such_claim|line|column/i.test(await page.locator('.problem').innerText()), await page.locator('.problem').innerText());
+        need(/no_such_claim|wrong/.test(await page.locator('.problem').innerText()), await page.locator('.problem').innerText());
         const chosen = await text.evaluate((t) => t.value.slice(t.selectionStart, t.selectionEnd));
-        need(/no_such_claim/.test(chosen), `chosen text: "${chosen}"`);
+        need(/no_such_claim|wrong/.test(chosen), `chosen text: "${chosen}"`);
     });
     await page.emulateMedia({ colorScheme: 'dark' });
     for (const view of ['', 'waiting', 'releases', 'policy', 'events']) {
