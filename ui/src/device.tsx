@@ -61,9 +61,12 @@ function Head(props: { device: DeviceData; reload: () => void }): JSX.Element {
             <p class="why" id="why">{d.reason || trust.meaning}</p>
             {away && (
                 <p class="note">
-                    <Icon look={stateLabel(d.state).look} /> {stateLabel(d.state).text} since <Age at={ms(d.quarantine?.since ?? d.since)} />
-                    {d.quarantine ? (d.quarantine.automatic ? ', by a rule' : ', by a person') : ''}: {d.quarantine?.reason || d.state_reason || 'no reason given'}
-                    {d.state === 'quarantined' && '. Marked here; network equipment was not told.'}
+                    <Icon look={stateLabel(d.state).look} />
+                    <span>
+                        {stateLabel(d.state).text} since <Age at={ms(d.quarantine?.since ?? d.since)} />
+                        {d.quarantine ? (d.quarantine.automatic ? ', by a rule' : ', by a person') : ''}: {d.quarantine?.reason || d.state_reason || 'no reason given'}
+                        {d.state === 'quarantined' && '. Marked here; network equipment was not told.'}
+                    </span>
                 </p>
             )}
             {d.root.does_not_prove !== '' && <p class="limit"><strong>Does not prove:</strong> {d.root.does_not_prove}</p>}
