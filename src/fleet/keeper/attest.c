@@ -230,6 +230,10 @@ static void attest_device(struct bp_job *j, const struct bp_device *d, const str
         return;
     }
     const enum bp_problem problem = take_nonce(j, &ev, t, answers_until(&ev, t));
+    if (problem != BP_P_REPLAYED && bp_k_is_before_jump(k, (int64_t)(ev.about.issued_ms & INT64_MAX))) {
+        bp_k_refuse(j, BP_P_NONCE_EXPIRED, "the server's clock was set since the nonce was issued");
+        return; /* no event: the jump has one */
+    }
     if (problem != BP_P_NONE) {
         bp_k_refuse_evidence(j, d, problem, NULL);
         return;

@@ -173,6 +173,8 @@ struct bp_keeper {
     int64_t tick_at; /* monotonic */
     int64_t last_wall;
     int64_t last_mono;
+    int64_t jump_before; /* what the wall clock showed before its last jump, and by how much it moved */
+    int64_t jump_by;     /* 0: never */
     int64_t watch_from; /* wall time before which nobody is called silent */
     int64_t expire_at;  /* monotonic */
     int64_t window_at;  /* monotonic: end of the window of refusals */
@@ -294,5 +296,9 @@ void bp_k_stream_send(struct bp_keeper *k);
 /* -- watch.c ----------------------------------------------------------------------------------- */
 void bp_k_watch_start(struct bp_keeper *k);
 void bp_k_tick(struct bp_keeper *k);
+void bp_k_look_at_clock(struct bp_keeper *k);
+/* Whether a nonce of that time was issued before our own clock jumped: what came of it cannot be judged
+ * by time, and that is no fault of the device. */
+bool bp_k_is_before_jump(const struct bp_keeper *k, int64_t issued_ms);
 
 #endif

@@ -165,6 +165,7 @@ void bp_keeper_http(struct bp_keeper *k, uint64_t id, bp_span body)
         reply_empty(k, id, BP_P_MALFORMED);
         return;
     }
+    bp_k_look_at_clock(k);
     k->registry.now_ms = bp_k_now(k);
     dispatch(j);
 }

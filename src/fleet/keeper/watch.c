@@ -44,18 +44,29 @@ static bp_result note_jump(void *self)
     return bp_k_event(x->k, BP_EV_CLOCK_JUMPED, NULL, detail, 1);
 }
 
-static void look_at_clock(struct bp_keeper *k)
+void bp_k_look_at_clock(struct bp_keeper *k)
 {
     const int64_t wall = bp_k_now(k);
     const int64_t mono = bp_k_mono(k);
+    const int64_t before = k->last_wall;
     struct jump x = {k, (wall - k->last_wall) - (mono - k->last_mono)};
     k->last_wall = wall;
     k->last_mono = mono;
     if (x.by_ms > -BP_K_JUMP_MS && x.by_ms < BP_K_JUMP_MS) {
         return;
     }
+    k->jump_before = before;
+    k->jump_by = x.by_ms;
     watch_again(k);
     BP_IGNORE(bp_k_act(k, note_jump, &x), "the jump was taken into account; only its event is lost");
+}
+
+bool bp_k_is_before_jump(const struct bp_keeper *k, int64_t issued_ms)
+{
+    if (k->jump_by == 0 || issued_ms > k->jump_before) {
+        return false;
+    }
+    return k->jump_by > 0 || issued_ms > bp_k_now(k);
 }
 
 struct step {
@@ -110,7 +121,7 @@ void bp_k_tick(struct bp_keeper *k)
 {
     const int64_t mono = bp_k_mono(k);
     k->registry.now_ms = bp_k_now(k);
-    look_at_clock(k);
+    bp_k_look_at_clock(k);
     watch(k);
     bp_k_contacts_expire(k);
     if (mono >= k->window_at) {

@@ -276,10 +276,18 @@ BP_CASE(clock_that_jumps_silences_nobody)
     w->plant.sim.wall_ms += 3600000;
     world_wait(w, 60000, 1000);
     BP_CHECK(world_events(w, BP_EV_CLOCK_JUMPED, from) == 1 && !stage_trust(0).silent);
+    /* The device's own clock went on as ever; it asks again with the nonce of the refusal and is well. */
+    g[0].rig.now_ms = w->plant.sim.wall_ms;
+    BP_CHECK(is(world_code(gateway_attest(&g[0])), "nonce-expired"));
+    BP_CHECK(gateway_nonce(&g[0])->http.status == 200 && gateway_attest(&g[0])->http.status == 200);
+    BP_CHECK(g[0].tier == BP_TIER_AFFIRMING);
     w->plant.sim.wall_ms -= 1800000;
     world_wait(w, 5000, 1000);
     BP_CHECK(world_events(w, BP_EV_CLOCK_JUMPED, from) == 2 && !stage_trust(0).silent);
     g[0].rig.now_ms = w->plant.sim.wall_ms;
+    BP_CHECK(is(world_code(gateway_attest(&g[0])), "nonce-expired"));
+    BP_CHECK(gateway_nonce(&g[0])->http.status == 200 && gateway_attest(&g[0])->http.status == 200);
+    BP_CHECK(g[0].tier == BP_TIER_AFFIRMING && world_events(w, BP_EV_EVIDENCE_REFUSED, from) == 0);
     stage_end();
 }
 
