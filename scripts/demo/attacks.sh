@@ -4,16 +4,20 @@
 # An attack is expected to be refused or shown red, with a reason of one line that is printed beside it. An attacker here
 # has what an intruder with root on the gateway, or a thief with its disk, has: never a key of ours, never the server.
 
-# red NAME ATTACK EXPRESSION SECONDS: the device turns red for that cause; the reason is printed.
+# red NAME ATTACK CODE SECONDS: the device turns red with a finding whose code begins so; its line is printed.
 red() {
     local begin=$SECONDS
-    if wait_device "$1" "d[\"tier\"] == \"contraindicated\" and ($3)" "$4"; then
-        expect "$2: red after $((SECONDS - begin)) s: $(device "$1" reason)" true
+    if wait_device "$1" "d[\"tier\"] == \"contraindicated\" and any(f[\"code\"].startswith(\"$3\") for f in d[\"findings\"])" "$4"; then
+        expect "$2: red after $((SECONDS - begin)) s: $(finding_says "$1" "$3")" true
     else
         expect "$2: NOT SEEN; the server says: $(device "$1" tier), $(device "$1" reason)" false
     fi
 }
-finding() { echo "any($(python3 -c 'import json,sys; print(json.dumps(sys.argv[1]))' "$1") in f[\"code\"] for f in d[\"findings\"])"; }
+finding_says() { # NAME CODE
+    cli device show "$1" --json 2>>"$dir/cli.log" | python3 -c '
+import json, sys
+print(next((f["text"] for f in json.load(sys.stdin)["findings"] if f["code"].startswith(sys.argv[1])), ""))' "$2"
+}
 finding_text() { echo "any($(python3 -c 'import json,sys; print(json.dumps(sys.argv[1]))' "$1") in f[\"text\"] for f in d[\"findings\"])"; }
 
 # An intruder with root on a running gateway: its keys, its TPM, its place in the network. The program is ours
@@ -33,7 +37,7 @@ HOOK
     "$gateway" put "$dir/$1" "$dir/attack.hook" hook >>"$dir/gateways.log" 2>&1
     gateway_on "$1"
     console_says "$1" 'gateway: hook ended' 300 || expect "the intruder's program ended on $1" false
-    red "$1" "edits the boot log" "$(finding boot-)" 30
+    red "$1" "edits the boot log" boot- 30
     gateway_off "$1"
     "$gateway" get "$dir/$1" attack.log "$dir/attack.log" >>"$dir/gateways.log" 2>&1
     "$gateway" get "$dir/$1" attack.err "$dir/attack.err" >>"$dir/gateways.log" 2>&1
@@ -77,7 +81,7 @@ cp foreign-tmpfs /run/fresh/ && /run/fresh/foreign-tmpfs true
 HOOK
     "$gateway" put "$dir/$1" "$dir/foreign.hook" hook >>"$dir/gateways.log" 2>&1
     gateway_on "$1"
-    red "$1" "runs a program that no release contains" "$(finding ima-program)" 240
+    red "$1" "runs a program that no release contains" ima-program 240
     for place in rootfs tmpfs state; do
         expect "the program started from $place is named" \
             wait_device "$1" "$(finding_text "foreign-$place")" 30
@@ -93,7 +97,7 @@ attack_unaccepted_image() {
     gateway_off "$1"
     "$gateway" image "$dir/$1" "$dir/unreleased.efi" >>"$dir/gateways.log" 2>&1
     gateway_on "$1"
-    red "$1" "boots a signed but unaccepted image" "$(finding boot-)" 240
+    red "$1" "boots a signed but unaccepted image" boot- 240
     gateway_off "$1"
     "$gateway" image "$dir/$1" "$dir/release-1.efi" >>"$dir/gateways.log" 2>&1
     gateway_on "$1"
@@ -106,7 +110,7 @@ attack_secure_boot_off() {
     cp "$dir/$1/vars.fd" "$dir/vars.kept"
     "$gateway" secure-boot "$dir/$1" off >>"$dir/gateways.log" 2>&1
     gateway_on "$1"
-    red "$1" "turns Secure Boot off" "$(finding secure-boot-off)" 240
+    red "$1" "turns Secure Boot off" secure-boot-off 240
     gateway_off "$1"
     cp "$dir/vars.kept" "$dir/$1/vars.fd"
     gateway_on "$1"
@@ -178,6 +182,27 @@ power_cut() {
         wait_device "$1" 'd["tier"] == "affirming" and d["claims"].get("clock_safe", 1) in (0, 1)' 240
     wait_event verdict '' 60
     expect "no alarm: a power cut is a state that is explained" test -z "$(events_since trust-lost)$(events_since evidence-refused)"
+}
+
+# A verdict leaves the server and is checked by two programs that share no code; a changed byte is found by both.
+verdict_offline() {
+    local root=$dir/server/certs/root.der
+    say "The verdict on $1 is exported and checked with no server"
+    expect "bedplate verify: $("$bin/bedplate" verify "$dir/$1.bundle" --anchor "$root" 2>&1 | tail -n 1)" \
+        "$bin/bedplate" verify "$dir/$1.bundle" --anchor "$root"
+    expect "a Python script without our code agrees" /usr/bin/python3 tests/interop/verify_bundle.py "$dir/$1.bundle" --anchor "$root"
+    python3 - "$dir/$1.bundle" "$dir/changed.bundle" <<'PY'
+import sys
+data = bytearray(open(sys.argv[1], "rb").read())
+data[len(data) // 2] ^= 1
+open(sys.argv[2], "wb").write(data)
+PY
+    expect "one changed bit is refused: $("$bin/bedplate" verify "$dir/changed.bundle" --anchor "$root" 2>&1 | grep -iE 'no|refused|not' | tail -n 1)" \
+        is_refused "$bin/bedplate" verify "$dir/changed.bundle" --anchor "$root"
+}
+is_refused() { # COMMAND...: ends with 1, a negative answer
+    "$@"
+    [ $? = 1 ]
 }
 
 # The list of measured programs of a healthy gateway names the agent, its libraries and every module.

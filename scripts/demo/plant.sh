@@ -15,7 +15,7 @@ server_up() {
     local line
     "$bin/bedplated" init --dir "$dir/server" --name localhost --org "Demo plant" --evaluation --json \
         >"$dir/init.json" 2>"$dir/server.log" || return 1
-    code=$(python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["code"])' "$dir/init.json")
+    first_code=$(python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["code"])' "$dir/init.json")
     anchor=$(python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["root"])' "$dir/init.json")
     "$bin/bedplated" run --dir "$dir/server" --listen 127.0.0.1 --device-port 0 --enrol-port 0 --operate-port 0 \
         --status-port 0 --attest-interval 3000 >"$dir/server.out" 2>>"$dir/server.log" &
@@ -28,7 +28,7 @@ server_up() {
         "operate "*) operate_port=${line##*:} ;;
         esac
     done < <(grep '^listening ' "$dir/server.out")
-    cli login --server "https://localhost:$operate_port" --code "$code" --anchor "$anchor" >>"$dir/server.log" 2>&1
+    cli login --server "https://localhost:$operate_port" --code "$first_code" --anchor "$anchor" >>"$dir/server.log" 2>&1
 }
 
 wait_for() { # SECONDS COMMAND...

@@ -431,6 +431,8 @@ int main(int argc, char **argv)
                     {"csr", do_csr, false}};
     struct options o = {.enroll = {.wait_s = WAIT_S}};
     (void)signal(SIGPIPE, SIG_IGN);
+    /* The TPM library prints what it is asked in vain, such as an index that is not there; we say it in our words. */
+    (void)setenv("TSS2_LOG", "all+NONE", 0);
     /* tpm2-tss writes to the terminal by itself, also what is no failure; what counts comes back as a result. */
     (void)setenv("TSS2_LOG", "all+NONE", 0);
     if (argc == 2 && strcmp(argv[1], "--version") == 0) {
