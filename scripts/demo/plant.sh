@@ -2,11 +2,12 @@
 # scripts/demo/plant - the server, the releases and the gateways of the demo. Sourced by ./demo.
 
 gateway=tests/gateway/gateway
-bin=$PWD/build/release/bin
+preset=${BP_PRESET:-release} # ./check brings what it has built already
+bin=$PWD/build/$preset/bin
 
 build_all() {
     {
-        cmake --preset release && cmake --build --preset release --target bedplated bedplate bedplate-agent attacker
+        cmake --preset "$preset" && cmake --build --preset "$preset" --target bedplated bedplate bedplate-agent attacker
     } >"$dir/build.log" 2>&1
 }
 
