@@ -104,6 +104,24 @@ attack_unaccepted_image() {
     expect "$1 is green again with the accepted image" back_to_green "$1"
 }
 
+# The same attack, while a person's browser has the page open: it turns red there without a reload, is quarantined and released.
+browser_watches() {
+    say "A browser looks at the page while $1 boots a changed image"
+    cat >"$dir/browser-attack.sh" <<ATTACK
+"$gateway" stop "$dir/$1" && "$gateway" image "$dir/$1" "$dir/unreleased.efi" && "$gateway" start "$dir/$1"
+ATTACK
+    node tests/e2e/browser/run.mjs --url "https://localhost:$operate_port" --code "$(one_time_code)" --devices ${#names[@]} \
+        --red "$1" --attack "sh $dir/browser-attack.sh" --root "$dir/server/certs/root.der" --shots "$dir/shots" --wait 300 \
+        >"$dir/browser.log" 2>&1
+    local code=$?
+    grep -E '^(ok|not ok) ' "$dir/browser.log" | tee -a "$transcript"
+    expect "the page in Chromium: every step of it" test $code = 0
+    gateway_off "$1"
+    "$gateway" image "$dir/$1" "$dir/release-1.efi" >>"$dir/gateways.log" 2>&1
+    gateway_on "$1"
+    expect "$1 is green again with the accepted image" back_to_green "$1"
+}
+
 attack_secure_boot_off() {
     say "Secure Boot is switched off on $1"
     gateway_off "$1"

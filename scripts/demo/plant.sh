@@ -119,12 +119,14 @@ back_to_green() {
     wait_device "$1" 'd["state"] == "active" and d["tier"] == "affirming"' 60
 }
 
+one_time_code() {
+    cli operator code --role admin --json 2>>"$dir/cli.log" |
+        python3 -c 'import json,sys; print(json.load(sys.stdin)["code"])' 2>/dev/null
+}
+
 show_link() {
-    local one_time
-    one_time=$(cli operator code --role admin --json 2>>"$dir/cli.log" |
-        python3 -c 'import json,sys; print(json.load(sys.stdin)["code"])' 2>/dev/null)
     tell ""
-    tell "    The page:  https://localhost:$operate_port/     one-time code: $one_time"
+    tell "    The page:  https://localhost:$operate_port/     one-time code: $(one_time_code)"
     tell "    (its certificate is of this demo's own authority: $anchor)"
     tell ""
 }
