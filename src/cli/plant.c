@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cli/plant - the plant as a whole: overview, policy, people. */
+/* cli/plant - the plant as a whole: overview, policy, what cannot attest, people. */
 #include "cli/show.h"
 #include "platform/alloc.h"
 
@@ -127,6 +127,61 @@ static int apply_policy(struct bp_cli *cli, const struct bp_args *args, struct b
     return code;
 }
 
+/* --- what cannot attest --- */
+
+static void print_brownfield(struct bp_cli *cli, const json_t *answer)
+{
+    const bool on = json_is_true(json_object_get(answer, "enabled"));
+    if (cli->json) {
+        bp_print_json(cli, answer);
+        return;
+    }
+    fprintf(cli->out, "brownfield is %s%s%s: devices that cannot attest %s\n",
+            bp_paint(cli, on ? BP_PAINT_WARN : BP_PAINT_GOOD), on ? "on" : "off", bp_unpaint(cli),
+            on ? "enrol without appraisal" : "are refused");
+}
+
+static int show_brownfield(struct bp_cli *cli, const struct bp_args *args, struct bp_api *api)
+{
+    struct bp_target t;
+    json_t *answer = NULL;
+    (void)args;
+    bp_target_init(&t, "/brownfield");
+    const int code = bp_api_json(api, BP_HTTP_GET, &t, NULL, &answer);
+    if (code == BP_EXIT_OK) {
+        print_brownfield(cli, answer);
+    }
+    json_decref(answer);
+    return code;
+}
+
+static int set_brownfield(struct bp_cli *cli, struct bp_api *api, bool on)
+{
+    struct bp_target t;
+    json_t *answer = NULL;
+    json_t *body = json_pack("{s:b}", "enabled", (int)on);
+    bp_target_init(&t, "/brownfield");
+    const int code = bp_api_json(api, BP_HTTP_PUT, &t, body, &answer);
+    if (code == BP_EXIT_OK) {
+        print_brownfield(cli, answer);
+    }
+    json_decref(body);
+    json_decref(answer);
+    return code;
+}
+
+static int brownfield_on(struct bp_cli *cli, const struct bp_args *args, struct bp_api *api)
+{
+    (void)args;
+    return set_brownfield(cli, api, true);
+}
+
+static int brownfield_off(struct bp_cli *cli, const struct bp_args *args, struct bp_api *api)
+{
+    (void)args;
+    return set_brownfield(cli, api, false);
+}
+
 /* --- people --- */
 
 static int make_code(struct bp_cli *cli, const struct bp_args *args, struct bp_api *api)
@@ -167,6 +222,21 @@ int bp_cmd_policy_show(struct bp_cli *cli, const struct bp_args *args)
 int bp_cmd_policy_apply(struct bp_cli *cli, const struct bp_args *args)
 {
     return bp_with_api(cli, args, apply_policy);
+}
+
+int bp_cmd_brownfield_show(struct bp_cli *cli, const struct bp_args *args)
+{
+    return bp_with_api(cli, args, show_brownfield);
+}
+
+int bp_cmd_brownfield_on(struct bp_cli *cli, const struct bp_args *args)
+{
+    return bp_with_api(cli, args, brownfield_on);
+}
+
+int bp_cmd_brownfield_off(struct bp_cli *cli, const struct bp_args *args)
+{
+    return bp_with_api(cli, args, brownfield_off);
 }
 
 int bp_cmd_operator_code(struct bp_cli *cli, const struct bp_args *args)
