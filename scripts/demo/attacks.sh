@@ -36,7 +36,7 @@ HOOK
     "$gateway" put "$dir/$1" "$bin/attacker" attacker >>"$dir/gateways.log" 2>&1
     "$gateway" put "$dir/$1" "$dir/attack.hook" hook >>"$dir/gateways.log" 2>&1
     gateway_on "$1"
-    console_says "$1" 'gateway: hook ended' 300 || expect "the intruder's program ended on $1" false
+    console_says "$1" 'gateway: hook ended' 600 || expect "the intruder's program ended on $1" false
     red "$1" "edits the boot log" boot- 30
     gateway_off "$1"
     "$gateway" get "$dir/$1" attack.log "$dir/attack.log" >>"$dir/gateways.log" 2>&1
@@ -81,7 +81,7 @@ cp foreign-tmpfs /run/fresh/ && /run/fresh/foreign-tmpfs true
 HOOK
     "$gateway" put "$dir/$1" "$dir/foreign.hook" hook >>"$dir/gateways.log" 2>&1
     gateway_on "$1"
-    red "$1" "runs a program that no release contains" ima-program 240
+    red "$1" "runs a program that no release contains" ima-program 600
     for place in rootfs tmpfs state; do
         expect "the program started from $place is named" \
             wait_device "$1" "$(finding_text "foreign-$place")" 30
@@ -97,7 +97,7 @@ attack_unaccepted_image() {
     gateway_off "$1"
     "$gateway" image "$dir/$1" "$dir/unreleased.efi" >>"$dir/gateways.log" 2>&1
     gateway_on "$1"
-    red "$1" "boots a signed but unaccepted image" boot- 240
+    red "$1" "boots a signed but unaccepted image" boot- 600
     gateway_off "$1"
     "$gateway" image "$dir/$1" "$dir/release-1.efi" >>"$dir/gateways.log" 2>&1
     gateway_on "$1"
@@ -111,7 +111,7 @@ browser_watches() {
 "$gateway" stop "$dir/$1" && "$gateway" image "$dir/$1" "$dir/unreleased.efi" && "$gateway" start "$dir/$1"
 ATTACK
     node tests/e2e/browser/run.mjs --url "https://localhost:$operate_port" --code "$(one_time_code)" --devices ${#names[@]} \
-        --red "$1" --attack "sh $dir/browser-attack.sh" --root "$dir/server/certs/root.der" --shots "$dir/shots" --wait 300 \
+        --red "$1" --attack "sh $dir/browser-attack.sh" --root "$dir/server/certs/root.der" --shots "$dir/shots" --wait 600 \
         >"$dir/browser.log" 2>&1
     local code=$?
     grep -E '^(ok|not ok) ' "$dir/browser.log" | tee -a "$transcript"
@@ -128,7 +128,7 @@ attack_secure_boot_off() {
     cp "$dir/$1/vars.fd" "$dir/vars.kept"
     "$gateway" secure-boot "$dir/$1" off >>"$dir/gateways.log" 2>&1
     gateway_on "$1"
-    red "$1" "turns Secure Boot off" secure-boot-off 240
+    red "$1" "turns Secure Boot off" secure-boot-off 600
     gateway_off "$1"
     cp "$dir/vars.kept" "$dir/$1/vars.fd"
     gateway_on "$1"
@@ -142,12 +142,12 @@ attack_disk_theft() {
     "$gateway" new "$dir/thief" --image "$dir/release-1.efi" --ek-ca "$dir/ek-ca" >>"$dir/gateways.log" 2>&1
     "$gateway" swap state "$dir/$1" "$dir/thief" >>"$dir/gateways.log" 2>&1
     gateway_on thief
-    if console_says thief 'bedplate-agent: .*(TPM|chip)' 240; then
+    if console_says thief 'bedplate-agent: .*(TPM|chip)' 600; then
         expect "moves the disk to another machine: refused there: $(grep -ao 'bedplate-agent: .*' "$dir/thief/console.log" | head -n 1 | tr -d '\r')" true
     else
         expect "moves the disk to another machine: the other chip refuses the keys" false
     fi
-    expect "nothing was heard as $1 meanwhile: it is silent" wait_device "$1" 'd["trust"] == "silent"' 120
+    expect "nothing was heard as $1 meanwhile: it is silent" wait_device "$1" 'd["trust"] == "silent"' 300
     "$gateway" cut "$dir/thief" >>"$dir/gateways.log" 2>&1
     "$gateway" swap state "$dir/$1" "$dir/thief" >>"$dir/gateways.log" 2>&1
     gateway_on "$1"
@@ -162,12 +162,12 @@ attack_tpm_clear() {
     "$gateway" tpm "$dir/$1" tpm2 setclock 100000000000 >>"$dir/gateways.log" 2>&1
     set_mark
     gateway_on "$1"
-    if console_says "$1" 'bedplate-agent: .*(TPM|chip)' 240; then
+    if console_says "$1" 'bedplate-agent: .*(TPM|chip)' 600; then
         expect "clears the TPM: its keys are gone: $(grep -ao 'bedplate-agent: .*' "$dir/$1/console.log" | head -n 1 | tr -d '\r')" true
     else
         expect "clears the TPM: the agent tells that its keys are gone" false
     fi
-    expect "$1 turns silent by itself" wait_device "$1" 'd["trust"] == "silent"' 120
+    expect "$1 turns silent by itself" wait_device "$1" 'd["trust"] == "silent"' 300
     # It may come back only by a fresh invitation.
     gateway_off "$1"
     "$gateway" fresh state "$dir/$1" >>"$dir/gateways.log" 2>&1
@@ -175,7 +175,7 @@ attack_tpm_clear() {
         put_text "$1" device-port "$device_port" && put_text "$1" anchor "$anchor" >>"$dir/gateways.log" 2>&1
     gateway_on "$1"
     expect "enrolling the cleared chip again, uninvited, puts it into quarantine" \
-        wait_device "$1" 'd["state"] == "quarantined"' 240
+        wait_device "$1" 'd["state"] == "quarantined"' 600
     tell "     $(device "$1" state_reason)"
 }
 
@@ -187,7 +187,7 @@ update_proper() {
     "$gateway" image "$dir/$1" "$dir/release-2.efi" >>"$dir/gateways.log" 2>&1
     gateway_on "$1"
     expect "$1 runs release 2 and is green" \
-        wait_device "$1" 'd["tier"] == "affirming" and d["claims"].get("release_name", "").find("2.0") >= 0' 240
+        wait_device "$1" 'd["tier"] == "affirming" and d["claims"].get("release_name", "").find("2.0") >= 0' 600
     expect "no alarm in between" test -z "$(events_since trust-lost)$(events_since evidence-refused)"
 }
 
@@ -197,7 +197,7 @@ power_cut() {
     "$gateway" cut "$dir/$1" >>"$dir/gateways.log" 2>&1
     gateway_on "$1"
     expect "$1 is heard again and green" \
-        wait_device "$1" 'd["tier"] == "affirming" and d["claims"].get("clock_safe", 1) in (0, 1)' 240
+        wait_device "$1" 'd["tier"] == "affirming" and d["claims"].get("clock_safe", 1) in (0, 1)' 600
     wait_event verdict '' 60
     expect "no alarm: a power cut is a state that is explained" test -z "$(events_since trust-lost)$(events_since evidence-refused)"
 }

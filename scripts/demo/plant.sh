@@ -19,7 +19,7 @@ server_up() {
     first_code=$(python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["code"])' "$dir/init.json")
     anchor=$(python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["root"])' "$dir/init.json")
     "$bin/bedplated" run --dir "$dir/server" --listen 127.0.0.1 --device-port 0 --enrol-port 0 --operate-port 0 \
-        --status-port 0 --attest-interval 3000 >"$dir/server.out" 2>>"$dir/server.log" &
+        --status-port 0 --attest-interval 6000 >"$dir/server.out" 2>>"$dir/server.log" &
     server_pid=$!
     wait_for 30 grep -q '^ready' "$dir/server.out" || return 1
     while read -r _ line; do
@@ -68,7 +68,7 @@ HOOK
     "$gateway" new "$dir/lab" --image "$dir/release-1.efi" --ek-ca "$dir/ek-ca" >"$dir/anchors" &&
         "$gateway" put "$dir/lab" "$dir/lab.hook" hook &&
         "$gateway" start "$dir/lab" &&
-        "$gateway" ended "$dir/lab" 240 &&
+        "$gateway" ended "$dir/lab" 600 &&
         "$gateway" get "$dir/lab" boot.log "$dir/lab.log"
 }
 
@@ -112,7 +112,7 @@ console_says() { # NAME PATTERN SECONDS
 
 # back_to_green NAME: after an attack; an operator lifts a quarantine that the policy put there.
 back_to_green() {
-    wait_device "$1" 'd["tier"] == "affirming"' 240 || return 1
+    wait_device "$1" 'd["tier"] == "affirming"' 600 || return 1
     if [ "$(device "$1" state)" = quarantined ]; then
         cli device release "$1" --reason "looked at, cause removed" >>"$dir/cli.log" 2>&1
     fi
