@@ -199,6 +199,24 @@ BP_CASE(keys_that_are_none)
     end();
 }
 
+/* The first release pins the maker's key; afterwards no other is taken for the product, whoever signs. */
+BP_CASE(another_key_for_a_pinned_product)
+{
+    struct bp_key *other = NULL;
+    const struct recipe second = {BP_RELEASE_CONTENT, "m1", "m1", "boot/4/required", "2.0", {NULL, 0}};
+    BP_NEED(begin() && make(&plain) && !bp_failed(bp_key_make(BP_KEY_P256, &other)));
+    BP_CHECK(imported(bp_span_of(made, made_n), bp_key_spki(key), NULL) == BP_P_NONE);
+    struct bp_key *const first = key;
+    key = other; /* signs the next one */
+    const bool ok = make(&second);
+    key = first;
+    BP_CHECK(ok && imported(bp_span_of(made, made_n), bp_key_spki(other), NULL) == BP_P_CONFLICT);
+    BP_CHECK(imported(bp_span_of(made, made_n), BP_SPAN_EMPTY, NULL) == BP_P_SIGNATURE);
+    BP_CHECK(make(&second) && imported(bp_span_of(made, made_n), BP_SPAN_EMPTY, NULL) == BP_P_NONE);
+    bp_key_free(other);
+    end();
+}
+
 /* -- the set in force -------------------------------------------------------------------------- */
 struct sources {
     struct bp_ref_source source[8];
@@ -246,4 +264,5 @@ BP_CASE(sets_are_kept_under_the_name_that_results_use)
 
 BP_SUITE(releases, BP_TABLE(every_move) BP_RUN(every_cut_is_refused) BP_RUN(every_flipped_byte_is_refused)
                        BP_TABLE(what_is_taken) BP_RUN(keys_that_are_none)
+                           BP_RUN(another_key_for_a_pinned_product)
                            BP_RUN(sets_are_kept_under_the_name_that_results_use))
