@@ -7,6 +7,7 @@ import select
 import shutil
 import signal
 import socket
+import sqlite3
 import ssl
 import subprocess
 import sys
@@ -64,6 +65,32 @@ def children_of(pid):
             many = kind in ("front-device", "front-operate", "appraiser", "reader")
             found[f"{kind}-{index}" if many else kind] = int(entry)
     return found
+
+
+def missing(s, told):
+    """What was acknowledged and is not in the store."""
+    db = sqlite3.connect(f"file:{s.dir}/store/bedplate.db?mode=ro", uri=True)
+    rows = {row[0]: row[1] for row in db.execute("select hex(id), n from device")}
+    gone = []
+    for line in told:
+        words = line.split()
+        if words[:1] != ["acked"]:
+            continue
+        if words[2] == "verdict":
+            found = db.execute("select count(*) from verdict where device = ? and seq = ?",
+                               (rows.get(words[3].upper(), 0), int(words[4]))).fetchone()[0]
+        else:
+            found = db.execute("select count(*) from certificate where hex(serial) = ?", (words[3].upper(),)).fetchone()[0]
+        if found != 1:
+            gone.append(line)
+    db.close()
+    return gone
+
+
+def is_whole(s):
+    done = subprocess.run([f"{BIN}/bedplated", "check", "--dir", s.dir, "--json"], capture_output=True, text=True,
+                          check=False)
+    return done.returncode == 0 and json.loads(done.stdout)["ok"], done.stdout
 
 
 class Server:

@@ -5,14 +5,11 @@
 Eight gateways ask without pause, four of them new, while the keeper ends at a place in the middle of its work
 (bedplated-crash), or any process is killed at a moment that chance picks. BP_FULL=yes: every place at three counts and 50
 random kills."""
-import json
 import os
 import random
 import signal
-import sqlite3
-import subprocess
 
-from server import BIN, Fleet, Server, case, finish, until
+from server import Fleet, Server, case, finish, is_whole, missing, until
 
 PLACES = ["store.before-begin", "store.after-begin", "store.before-commit", "store.after-commit",
           "log.event-without-tree", "log.after-append", "log.between-tiles", "log.tiles-not-noted",
@@ -23,32 +20,6 @@ PLACES = ["store.before-begin", "store.after-begin", "store.before-commit", "sto
 FULL = os.environ.get("BP_FULL") == "yes"
 SEED = int(os.environ.get("BP_SEED", "20261127"))
 chance = random.Random(SEED)
-
-
-def missing(s, told):
-    """What was acknowledged and is not in the store."""
-    db = sqlite3.connect(f"file:{s.dir}/store/bedplate.db?mode=ro", uri=True)
-    rows = {row[0]: row[1] for row in db.execute("select hex(id), n from device")}
-    gone = []
-    for line in told:
-        words = line.split()
-        if words[:1] != ["acked"]:
-            continue
-        if words[2] == "verdict":
-            found = db.execute("select count(*) from verdict where device = ? and seq = ?",
-                               (rows.get(words[3].upper(), 0), int(words[4]))).fetchone()[0]
-        else:
-            found = db.execute("select count(*) from certificate where hex(serial) = ?", (words[3].upper(),)).fetchone()[0]
-        if found != 1:
-            gone.append(line)
-    db.close()
-    return gone
-
-
-def is_whole(s):
-    done = subprocess.run([f"{BIN}/bedplated", "check", "--dir", s.dir, "--json"], capture_output=True, text=True,
-                          check=False)
-    return done.returncode == 0 and json.loads(done.stdout)["ok"], done.stdout
 
 
 def acked(fleet, since):
