@@ -271,6 +271,120 @@ static void forged_evidence(void)
     }
 }
 
+/* --- bad input, one case a kind: a precise error, one entry in the log, and nothing else changes --- */
+
+static uint8_t bad_room[RIG_EVIDENCE_MAX];
+
+static bp_span malformed(bp_span whole)
+{
+    (void)whole;
+    return BP_SPAN_STR("\xff\xfe no collection");
+}
+
+static bp_span truncated(bp_span whole)
+{
+    return bp_span_sub(whole, 0, whole.n / 2);
+}
+
+/* One label more than a collection may have. */
+static bp_span oversized(bp_span whole)
+{
+    char label[3] = {'l', 'a', 'a'};
+    bp_cw cw = bp_cw_over(bad_room, sizeof bad_room);
+    (void)whole;
+    bp_cw_map(&cw, BP_EVIDENCE_LABELS_MAX + 1);
+    for (unsigned i = 0; i <= BP_EVIDENCE_LABELS_MAX; i++) {
+        label[1] = (char)('a' + i / 26);
+        label[2] = (char)('a' + i % 26);
+        bp_cw_tstr(&cw, bp_span_of(label, sizeof label));
+        bp_cw_array(&cw, 2);
+        bp_cw_cstr(&cw, "t");
+        bp_cw_bstr(&cw, BP_SPAN_EMPTY);
+    }
+    return bp_span_of(bad_room, cw.wr.n);
+}
+
+/* The members of a collection in another order, or the first one twice in place of the second. */
+static bp_span shuffled(bp_span whole, bool twice)
+{
+    bp_rd rd = bp_rd_over(whole);
+    const size_t pairs = bp_cbor_get_map(&rd);
+    const size_t at = rd.at;
+    (void)bp_cbor_get_item(&rd);
+    (void)bp_cbor_get_item(&rd);
+    const bp_span first = bp_span_sub(whole, at, rd.at - at);
+    (void)bp_cbor_get_item(&rd);
+    (void)bp_cbor_get_item(&rd);
+    const bp_span second = bp_span_sub(whole, at + first.n, rd.at - at - first.n);
+    bp_wr wr = bp_wr_over(bad_room, sizeof bad_room);
+    bp_wr_u8(&wr, (uint8_t)(0xa0 + pairs));
+    bp_wr_bytes(&wr, twice ? first : second);
+    bp_wr_bytes(&wr, first);
+    bp_wr_bytes(&wr, bp_span_sub(whole, rd.at, whole.n - rd.at));
+    return bp_wr_span(&wr);
+}
+
+static bp_span duplicated(bp_span whole)
+{
+    return shuffled(whole, true);
+}
+
+static bp_span reordered(bp_span whole)
+{
+    return shuffled(whole, false);
+}
+
+/* What the gateway sent before its last evidence. */
+static bp_span replayed(bp_span whole)
+{
+    bp_wr wr = bp_wr_over(bad_room, sizeof bad_room);
+    bp_wr_bytes(&wr, whole);
+    BP_CHECK(gateway_post(&g[0], whole)->http.status == 200 && gateway_attest(&g[0])->http.status == 200);
+    return bp_wr_span(&wr);
+}
+
+/* What another gateway made, over this one's connection. */
+static bp_span relayed(bp_span whole)
+{
+    (void)whole;
+    BP_CHECK(gateway_answer(&g[1], NULL));
+    return bp_span_of(g[1].rig.evidence, g[1].rig.evidence_n);
+}
+
+static void bad_input(void)
+{
+    static const struct {
+        const char *name;
+        bp_span (*make)(bp_span whole);
+        const char *code;
+        unsigned status;
+    } row[] = {
+        {"bad_input_malformed", malformed, "malformed", 400},   {"bad_input_truncated", truncated, "malformed", 400},
+        {"bad_input_oversized", oversized, "too-large", 413},   {"bad_input_duplicated", duplicated, "malformed", 400},
+        {"bad_input_reordered", reordered, "malformed", 400},   {"bad_input_replayed", replayed, "replayed", 409},
+        {"bad_input_relayed", relayed, "wrong-device", 403},
+    };
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        bp_case_begin();
+        if (BP_CHECK(stage() && stage_join(0) && stage_join(1) && gateway_answer(&g[0], NULL))) {
+            world_wait(w, 61000, 61000); /* a new window of refusals that are written whole */
+            BP_CHECK(gateway_attest(&g[0])->http.status == 200 && gateway_answer(&g[0], NULL));
+            const bp_span bad = row[i].make(bp_span_of(g[0].rig.evidence, g[0].rig.evidence_n));
+            const struct standing before = standing(0);
+            const struct standing other = standing(1);
+            const uint64_t from = world_log_size(w);
+            const struct world_reply *r = gateway_post(&g[0], bad);
+            if (!BP_CHECK(is(world_code(r), row[i].code) && r->http.status == row[i].status)) {
+                printf("# %s %u\n", world_code(r), (unsigned)r->http.status);
+            }
+            BP_CHECK(world_events(w, BP_EV_EVIDENCE_REFUSED, from) == 1 && world_log_size(w) == from + 1);
+            BP_CHECK(unchanged(0, &before) && unchanged(1, &other));
+            BP_CHECK(carries_nonce(0, r));
+        }
+        bp_case_end(row[i].name);
+    }
+}
+
 static const struct {
     const char *name;
     const char *listener, *method, *target, *type;
@@ -617,6 +731,7 @@ BP_SUITE(keeper_refusals,
                  BP_RUN(nonce_that_was_never_issued) BP_RUN(nonce_of_another_time) BP_RUN(nonce_older_than_a_day)
                      BP_RUN(nonce_of_an_hour_ago_answers) BP_RUN(grant_needs_a_nonce_of_this_minute)
                          BP_RUN(nonce_outlives_a_restart) BP_RUN(evidence_of_another_device) BP_TABLE(forged_evidence)
+                             BP_TABLE(bad_input)
                              BP_TABLE(refused_requests) BP_RUN(too_large) BP_RUN(every_truncation_of_evidence)
                                  BP_RUN(key_that_nobody_knows) BP_RUN(message_that_is_no_request)
                                      BP_RUN(maker_that_nobody_accepted) BP_RUN(activation_that_was_guessed)
