@@ -46,7 +46,7 @@ static inline bp_span bp_span_sub(bp_span s, size_t from, size_t n)
     if (from > s.n || n > s.n - from) {
         return BP_SPAN_EMPTY;
     }
-    return (bp_span){s.p + from, n};
+    return (bp_span){from == 0 ? s.p : s.p + from, n}; /* NULL + 0 is undefined in C */
 }
 
 #endif
