@@ -20,6 +20,7 @@
 #define FILE_MAX   ((size_t)64 << 10)
 
 struct bp_api {
+    struct bp_loop *loop; /* NULL: the client has its own */
     struct bp_cli *cli;
     struct bp_tls *tls;
     struct bp_client *client;
@@ -170,7 +171,7 @@ static int connect_to(struct bp_api *api, const struct bp_url *url, bool with_ce
                                           .port = url->port,
                                           .connect_host = url->host,
                                           .answer_max = ANSWER_MAX};
-    r = bp_client_new(NULL, &client, &api->client);
+    r = bp_client_new(api->loop, &client, &api->client);
     return bp_failed(r) ? bp_tell_failure(api->cli, host, r) : BP_EXIT_OK;
 }
 
@@ -291,12 +292,13 @@ static int open_with_key(struct bp_api *api)
     return code;
 }
 
-int bp_api_open(struct bp_cli *cli, struct bp_api **ret)
+int bp_api_open_on(struct bp_cli *cli, struct bp_loop *loop, struct bp_api **ret)
 {
     struct bp_api *api = new_api(cli);
     if (api == NULL) {
         return BP_EXIT_FAIL;
     }
+    api->loop = loop;
     const int code = open_with_key(api);
     if (code != BP_EXIT_OK) {
         bp_api_free(api);
@@ -304,6 +306,16 @@ int bp_api_open(struct bp_cli *cli, struct bp_api **ret)
     }
     *ret = api;
     return BP_EXIT_OK;
+}
+
+int bp_api_open(struct bp_cli *cli, struct bp_api **ret)
+{
+    return bp_api_open_on(cli, NULL, ret);
+}
+
+struct bp_client *bp_api_client(struct bp_api *api)
+{
+    return api->client;
 }
 
 void bp_api_free(struct bp_api *api)

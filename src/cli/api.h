@@ -7,7 +7,7 @@
 #define BP_CLI_API_H
 
 #include "cli/cli.h"
-#include "net/http.h"
+#include "net/client.h"
 
 #include <jansson.h>
 
@@ -38,6 +38,9 @@ bool bp_url_read(const char *text, struct bp_url *ret);
 struct bp_api;
 /* Reads the configuration; tells what is missing. The caller frees *ret. Exit code. */
 int bp_api_open(struct bp_cli *cli, struct bp_api **ret);
+/* The same on a caller's loop: ask with bp_client_send, not with the functions below. */
+int bp_api_open_on(struct bp_cli *cli, struct bp_loop *loop, struct bp_api **ret);
+struct bp_client *bp_api_client(struct bp_api *api);
 /* Without key and certificate, to the page's name: the operator who signs in has none yet. The anchor is one of the
  * two: certificate (DER) or SHA-256. */
 int bp_api_open_anonymous(struct bp_cli *cli, const struct bp_url *url, bp_span anchor, const uint8_t *sha256,

@@ -21,11 +21,13 @@
     X(CODE, "code", "CODE", "the one-time code")                                                                       \
     X(COUNTER, "counter", "N", "security counter; an older one can be refused")                                        \
     X(DEVICE, "device", "ID", "only of this device (id, short id or name)")                                            \
+    X(DEVICES, "devices", "N", "so many simulated gateways")                                                           \
     X(EPOCH, "key-epoch", "N", "epoch of the release key (default: 1)")                                                \
     X(EXPIRES, "expires", "SECONDS", "how long the invitation is valid")                                               \
     X(FROM_LOG, "from-log", "FILE", "a binary_bios_measurements of a machine of that model")                          \
     X(IMA_LOG, "ima-log", "FILE", "a binary_runtime_measurements of such a machine")                                   \
     X(IN, "in", "FILE", "the release to sign")                                                                         \
+    X(IN_FLIGHT, "in-flight", "N", "so many requests at once (default: 32)")                                           \
     X(KEY, "key", "FILE", "the private key")                                                                           \
     X(LIMIT, "limit", "N", "at most so many")                                                                          \
     X(MAKER, "maker", "FILE", "the maker's public key, named at a product's first import")                             \
@@ -33,9 +35,13 @@
     X(NAME, "name", "NAME", "a name for people")                                                                       \
     X(OUT, "out", "FILE", "where the result is written")                                                               \
     X(PRODUCT, "product", "PRODUCT", "name of the product")                                                            \
+    X(RATE, "rate", "N", "attestations per second (default: as fast as they are answered)")                            \
     X(REASON, "reason", "TEXT", "why; it is written into the log")                                                     \
+    X(REVOKE, "revoke", "N", "at the end revoke so many of them, and time until they are cut off")                     \
     X(ROLE, "role", "ROLE", "viewer or admin")                                                                         \
+    X(SECONDS, "seconds", "S", "how long they attest (default: 10)")                                                   \
     X(SERVER, "server", "URL", "https://NAME:PORT of the operators' listener")                                         \
+    X(SERVER_DIR, "server-dir", "DIR", "only put the authority of the simulated chips among a server's anchors")       \
     X(SITE, "site", "SITE", "site of the device")                                                                      \
     X(STATE, "state", "STATE", "only in this state")                                                                   \
     X(SUPPORT_END, "support-end", "DATE", "YYYY-MM-DD until which the maker supports it")                              \
@@ -45,6 +51,7 @@
     X(VENDOR, "vendor", "VENDOR", "maker of the hardware (default: the product)")                                      \
     X(VERDICT, "verdict", "N", "number of the verdict (default: the newest)")                                          \
     X(VERSION, "version", "VERSION", "version as people read it")                                                      \
+    X(WINDOW, "window", "S", "a line of figures every so many seconds (default: 5)")                                   \
     X(ZONE, "zone", "ZONE", "zone of the plant")
 
 enum bp_option {

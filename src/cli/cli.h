@@ -48,6 +48,7 @@ int bp_cmd_event_export(struct bp_cli *cli, const struct bp_args *args);
 int bp_cmd_event_ls(struct bp_cli *cli, const struct bp_args *args);
 int bp_cmd_event_prove(struct bp_cli *cli, const struct bp_args *args);
 int bp_cmd_event_tail(struct bp_cli *cli, const struct bp_args *args);
+int bp_cmd_fleet_sim(struct bp_cli *cli, const struct bp_args *args);
 int bp_cmd_login(struct bp_cli *cli, const struct bp_args *args);
 int bp_cmd_brownfield_show(struct bp_cli *cli, const struct bp_args *args);
 int bp_cmd_brownfield_on(struct bp_cli *cli, const struct bp_args *args);

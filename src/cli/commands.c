@@ -61,6 +61,11 @@ const struct bp_command bp_commands[] = {
      "Write all events into a file, one JSON object a line.", bp_cmd_event_export},
     {"operator", "code", NULL, 0, 0, BP_OPT(ROLE), BP_OPT(NAME), "Make a one-time code with which a person signs in.",
      bp_cmd_operator_code},
+    {"fleet-sim", NULL, NULL, 0, 0, BP_OPT(DEVICES),
+     BP_OPT(SECONDS) | BP_OPT(WINDOW) | BP_OPT(RATE) | BP_OPT(IN_FLIGHT) | BP_OPT(REVOKE) | BP_OPT(ZONE) |
+         BP_OPT(SERVER) | BP_OPT(SERVER_DIR),
+     "Let simulated gateways join a server and attest: for load and rehearsal, never on a plant's server.",
+     bp_cmd_fleet_sim},
     {"verify", NULL, "FILE", 1, 1, BP_OPT(ANCHOR), 0,
      "Check a bundle with no server: from the root that you bring down to the verdict.", bp_cmd_verify},
     {"completion", NULL, "SHELL", 1, 1, 0, 0, "Print a completion script; SHELL is bash.", bp_cmd_completion},

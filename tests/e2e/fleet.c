@@ -364,7 +364,7 @@ static bool prepare(const char *dir)
     char path[512];
     bp_store *store = NULL;
     if (!ok(bp_crypto_openssl_new(1024, &world.plant.crypto)) ||
-        !ok(bp_site_load(dir, world.plant.crypto, &world.plant.site)) || !maker_make(&world.maker)) {
+        !ok(bp_site_load(dir, world.plant.crypto, &world.plant.site)) || !ok(bp_sim_maker_make(&world.maker, WORLD_MAKER_FROM))) {
         return false;
     }
     world.entropy = bp_entropy_linux();
@@ -377,7 +377,7 @@ static bool prepare(const char *dir)
         }
     }
     (void)snprintf(path, sizeof path, "%s/anchors/virtual-test.pem", dir);
-    if (!maker_save(&world.maker, path)) {
+    if (!ok(bp_sim_maker_save(&world.maker, path))) {
         return false;
     }
     (void)snprintf(path, sizeof path, "%s/store/bedplate.db", dir);

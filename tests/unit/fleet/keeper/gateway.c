@@ -59,7 +59,7 @@ bool gateway_make(struct gateway *g, struct world *w, unsigned number)
     memset(g, 0, sizeof *g);
     g->w = w;
     (void)snprintf(g->source, sizeof g->source, "198.51.%u.%u", number / 200, 1 + number % 200);
-    if (!rig_make(&g->rig, w->plant.crypto) || !chip_make(&g->chip, &w->maker) ||
+    if (!rig_make(&g->rig, w->plant.crypto) || !ok(bp_sim_chip_make(&g->chip, &w->maker)) ||
         !test_key_make(&g->next, BP_SIG_ES256)) {
         return false;
     }
@@ -98,7 +98,7 @@ void gateway_boot(struct gateway *g, const struct rig_os *os, bool power_was_cut
 void gateway_done(struct gateway *g)
 {
     test_key_done(&g->next);
-    chip_done(&g->chip);
+    bp_sim_chip_done(&g->chip);
     rig_done(&g->rig);
 }
 
@@ -126,7 +126,8 @@ static bool activate(struct gateway *g, const struct bp_challenge *c)
     size_t n = 0;
     if (c->credentials == 1 && ok(bp_tpm_public_read(bp_span_of(g->rig.ak_public, g->rig.ak_public_n), &pub)) &&
         ok(bp_tpm_name(g->w->plant.crypto, &pub, &name))) {
-        n = chip_activate(&g->chip, bp_tpm_name_span(&name), c->credential[0].id_object, c->credential[0].secret, secret);
+        n = bp_sim_chip_activate(&g->chip, bp_tpm_name_span(&name), c->credential[0].id_object, c->credential[0].secret,
+                                 secret);
     }
     const bp_span one = bp_span_of(secret, n);
     return n == 32 && ok(bp_binding_activation(g->w->plant.crypto, &one, 1, g->proof));

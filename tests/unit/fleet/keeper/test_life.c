@@ -228,7 +228,7 @@ BP_CASE(cleared_tpm_is_held_until_a_person_looks)
     char code[BP_CODE_TEXT + 1];
     BP_NEED(stage() && stage_join(0) && stage_gateway(1));
     /* The same chip with another attestation key. */
-    const struct chip other = g[1].chip;
+    const struct bp_sim_chip other = g[1].chip;
     g[1].chip = g[0].chip;
     g[0].chip = other;
     const uint64_t from = world_log_size(w);

@@ -475,14 +475,14 @@ BP_CASE(message_that_is_no_request)
 
 BP_CASE(maker_that_nobody_accepted)
 {
-    struct maker stranger;
-    BP_NEED(stage() && stage_gateway(0) && maker_make(&stranger));
-    chip_done(&g[0].chip);
-    BP_CHECK(chip_make(&g[0].chip, &stranger));
+    struct bp_sim_maker stranger;
+    BP_NEED(stage() && stage_gateway(0) && !bp_failed(bp_sim_maker_make(&stranger, WORLD_MAKER_FROM)));
+    bp_sim_chip_done(&g[0].chip);
+    BP_CHECK(!bp_failed(bp_sim_chip_make(&g[0].chip, &stranger)));
     const uint64_t from = world_log_size(w);
     BP_CHECK(is(world_code(gateway_hello(&g[0], NULL)), "not-genuine"));
     BP_CHECK(world_events(w, BP_EV_CONTACT_REFUSED, from) == 1);
-    maker_done(&stranger);
+    bp_sim_maker_done(&stranger);
 }
 
 BP_CASE(activation_that_was_guessed)
@@ -512,7 +512,7 @@ BP_CASE(hello_in_anothers_name_disturbs_nobody)
     char code[BP_CODE_TEXT + 1];
     BP_CHECK(world_invite(w, "north", code) && gateway_hello(&g[0], code)->http.status == 200);
     /* The other one shows the first one's public key and certificate, and a key of its own to attest with. */
-    const struct chip own = g[1].chip;
+    const struct bp_sim_chip own = g[1].chip;
     g[1].chip = g[0].chip;
     g[1].chip.key = own.key;
     BP_CHECK(gateway_hello(&g[1], NULL)->http.status == 200 && !g[1].has_proof);

@@ -237,8 +237,8 @@ bool world_make(struct world *w)
 {
     w->entropy = bp_entropy_linux();
     w->log_dir = -1;
-    if (!plant_make(&w->plant) || !maker_make(&w->maker) ||
-        !maker_save(&w->maker, plant_at(&w->plant, "anchors/virtual-test.pem")) || !start_signers(w)) {
+    if (!plant_make(&w->plant) || bp_failed(bp_sim_maker_make(&w->maker, WORLD_MAKER_FROM)) ||
+        bp_failed(bp_sim_maker_save(&w->maker, plant_at(&w->plant, "anchors/virtual-test.pem"))) || !start_signers(w)) {
         return false;
     }
     (void)snprintf(w->store_path, sizeof w->store_path, "%s", plant_at(&w->plant, "store/bedplate.db"));
@@ -269,7 +269,7 @@ void world_done(struct world *w)
     if (w->log_dir >= 0) {
         close(w->log_dir);
     }
-    maker_done(&w->maker);
+    bp_sim_maker_done(&w->maker);
     plant_done(&w->plant);
 }
 

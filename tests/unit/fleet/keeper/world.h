@@ -6,17 +6,18 @@
 #ifndef BP_TESTS_UNIT_FLEET_KEEPER_WORLD_H
 #define BP_TESTS_UNIT_FLEET_KEEPER_WORLD_H
 
+#include "cli/fleetsim_chip.h"
 #include "codec/device.h"
 #include "codec/x509.h"
 #include "fleet/keeper/keeper.h"
 #include "fleet/signer/signer.h"
 #include "unit/appraise/rig.h"
-#include "unit/fleet/keeper/chip.h"
 #include "unit/fleet/signer/plant.h"
 
 #define WORLD_CALLS_MAX   2048u
 #define WORLD_REPLIES_MAX 4096u
 #define WORLD_RELEASES    8u
+#define WORLD_MAKER_FROM  INT64_C(1780000000000) /* before the plant's now */
 
 struct world_call {
     enum bp_keeper_to to;
@@ -37,7 +38,7 @@ struct world_reply {
 
 struct world {
     struct plant plant;
-    struct maker maker;
+    struct bp_sim_maker maker;
     struct bp_entropy entropy;
     struct bp_ca_signer *ca;
     struct bp_log_signer *log;
@@ -132,7 +133,7 @@ bool world_log_holds(struct world *w);
 struct gateway {
     struct world *w;
     struct rig rig;
-    struct chip chip;
+    struct bp_sim_chip chip;
     struct test_key next; /* the key of the next certificate */
     char source[24];
     uint8_t proof[32];

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/unit/fleet/keeper/chip - an endorsement key of template L-2 in software (TPM 2.0 Part 1, 24 and annex C). */
-#include "unit/fleet/keeper/chip.h"
+/* cli/fleetsim_chip - an endorsement key of template L-2 in software (TPM 2.0 Part 1, 24 and annex C). */
+#include "cli/fleetsim_chip.h"
 
 #include "base/secret.h"
 #include "codec/tpm.h"
 #include "codec/x509.h"
+#include "platform/alloc.h"
+#include "platform/linux/file.h"
 
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
@@ -12,8 +14,10 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
-#define YEAR_S (365L * 24 * 3600)
-#define FROM_S 1780000000L /* before the plant's now */
+#define BP_MODULE CLI
+
+#define YEAR_S   (365L * 24 * 3600)
+#define FILE_MAX 8192u
 
 /* PolicyA of the TCG EK Credential Profile: PolicySecret(endorsement). */
 static const uint8_t policy_a[32] = {0x83, 0x71, 0x97, 0x67, 0x44, 0x84, 0xb3, 0xf8, 0x1a, 0x90, 0xcc,
@@ -32,17 +36,19 @@ static bool extend(X509 *cert, X509 *issuer, int nid, const char *value)
     return ok;
 }
 
-static X509 *certify(EVP_PKEY *key, const char *name, EVP_PKEY *by, X509 *issuer, bool is_ca)
+static X509 *certify(EVP_PKEY *key, const char *name, EVP_PKEY *by, X509 *issuer, int64_t from_ms)
 {
     static long serial = 1;
+    const bool is_ca = issuer == NULL;
+    const long from_s = (long)(from_ms / 1000);
     X509 *cert = X509_new();
     if (cert == NULL) {
         return NULL;
     }
     X509_NAME *subject = X509_get_subject_name(cert);
     bool ok = X509_set_version(cert, 2) == 1 && ASN1_INTEGER_set(X509_get_serialNumber(cert), serial++) == 1 &&
-              ASN1_TIME_set(X509_getm_notBefore(cert), FROM_S) != NULL &&
-              ASN1_TIME_set(X509_getm_notAfter(cert), FROM_S + 10 * YEAR_S) != NULL &&
+              ASN1_TIME_set(X509_getm_notBefore(cert), from_s) != NULL &&
+              ASN1_TIME_set(X509_getm_notAfter(cert), from_s + 10 * YEAR_S) != NULL &&
               X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, (const unsigned char *)name, -1, -1, 0) == 1 &&
               X509_set_issuer_name(cert, issuer == NULL ? subject : X509_get_subject_name(issuer)) == 1 &&
               X509_set_pubkey(cert, key) == 1;
@@ -57,25 +63,61 @@ static X509 *certify(EVP_PKEY *key, const char *name, EVP_PKEY *by, X509 *issuer
     return cert;
 }
 
-bool maker_make(struct maker *m)
+bp_result bp_sim_maker_make(struct bp_sim_maker *m, int64_t from_ms)
 {
+    m->from_ms = from_ms;
     m->key = EVP_EC_gen("P-256");
-    m->cert = m->key == NULL ? NULL : certify(m->key, "Test maker", m->key, NULL, true);
-    return m->cert != NULL;
+    m->cert = m->key == NULL ? NULL : certify(m->key, "Simulated chips", m->key, NULL, from_ms);
+    return m->cert != NULL ? BP_OK : BP_FAIL(CRYPTO);
 }
 
-void maker_done(struct maker *m)
+void bp_sim_maker_done(struct bp_sim_maker *m)
 {
     X509_free(m->cert);
     EVP_PKEY_free(m->key);
+    *m = (struct bp_sim_maker){0};
 }
 
-bool maker_save(const struct maker *m, const char *path)
+static bp_result save(const struct bp_sim_maker *m, const char *path, bool with_key)
 {
-    BIO *bio = BIO_new_file(path, "w");
-    const bool ok = bio != NULL && PEM_write_bio_X509(bio, m->cert) == 1;
+    char *text = NULL;
+    BIO *bio = BIO_new(BIO_s_mem());
+    bp_result r = BP_FAIL(NO_MEMORY);
+    if (bio != NULL && PEM_write_bio_X509(bio, m->cert) == 1 &&
+        (!with_key || PEM_write_bio_PrivateKey(bio, m->key, NULL, NULL, 0, NULL, NULL) == 1)) {
+        const long n = BIO_get_mem_data(bio, &text);
+        r = bp_file_write(path, with_key ? BP_FILE_SECRET : BP_FILE_PUBLIC, bp_span_of(text, (size_t)n));
+    }
     BIO_free(bio);
-    return ok;
+    return r;
+}
+
+bp_result bp_sim_maker_save(const struct bp_sim_maker *m, const char *path)
+{
+    return save(m, path, false);
+}
+
+bp_result bp_sim_maker_keep(const struct bp_sim_maker *m, const char *path)
+{
+    return save(m, path, true);
+}
+
+bp_result bp_sim_maker_load(struct bp_sim_maker *m, const char *path, int64_t from_ms)
+{
+    uint8_t *text = NULL;
+    size_t n = 0;
+    BP_TRY(bp_file_read(path, BP_FILE_SECRET, FILE_MAX, &text, &n));
+    BIO *bio = BIO_new_mem_buf(text, (int)n);
+    m->from_ms = from_ms;
+    m->cert = bio == NULL ? NULL : PEM_read_bio_X509(bio, NULL, NULL, NULL);
+    m->key = m->cert == NULL ? NULL : PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
+    BIO_free(bio);
+    bp_free_secret(text, n);
+    if (m->key == NULL) {
+        bp_sim_maker_done(m);
+        return BP_FAIL(MALFORMED);
+    }
+    return BP_OK;
 }
 
 /* --- the key --- */
@@ -88,7 +130,7 @@ static bool coordinate(EVP_PKEY *key, const char *name, uint8_t ret[32])
     return ok;
 }
 
-static size_t put_public(struct chip *c, const uint8_t y[32])
+static size_t put_public(struct bp_sim_chip *c, const uint8_t y[32])
 {
     const struct bp_tpm_public pub = {.type = BP_TPM_ALG_ECC,
                                       .name_alg = BP_TPM_ALG_SHA256,
@@ -109,17 +151,17 @@ static size_t put_public(struct chip *c, const uint8_t y[32])
     return bp_wr_span(&w).n;
 }
 
-bool chip_make(struct chip *c, const struct maker *m)
+bp_result bp_sim_chip_make(struct bp_sim_chip *c, const struct bp_sim_maker *m)
 {
     uint8_t y[32];
     memset(c, 0, sizeof *c);
     c->key = EVP_EC_gen("P-256");
     if (c->key == NULL || !coordinate(c->key, OSSL_PKEY_PARAM_EC_PUB_X, c->x) ||
         !coordinate(c->key, OSSL_PKEY_PARAM_EC_PUB_Y, y)) {
-        return false;
+        return BP_FAIL(CRYPTO);
     }
     c->public_n = put_public(c, y);
-    X509 *cert = certify(c->key, "Test chip", m->key, m->cert, false);
+    X509 *cert = certify(c->key, "Simulated chip", m->key, m->cert, m->from_ms);
     unsigned char *der = NULL;
     const int n = cert == NULL ? -1 : i2d_X509(cert, &der);
     if (n > 0 && (size_t)n <= sizeof c->cert) {
@@ -128,10 +170,10 @@ bool chip_make(struct chip *c, const struct maker *m)
     }
     OPENSSL_free(der);
     X509_free(cert);
-    return c->public_n > 0 && c->cert_n > 0;
+    return c->public_n > 0 && c->cert_n > 0 ? BP_OK : BP_FAIL(CRYPTO);
 }
 
-void chip_done(struct chip *c)
+void bp_sim_chip_done(struct bp_sim_chip *c)
 {
     EVP_PKEY_free(c->key);
     c->key = NULL;
@@ -139,7 +181,7 @@ void chip_done(struct chip *c)
 
 /* --- credential activation --- */
 
-static bool share(const struct chip *c, bp_span x, bp_span y, uint8_t z[32])
+static bool share(const struct bp_sim_chip *c, bp_span x, bp_span y, uint8_t z[32])
 {
     size_t n = 32;
     uint8_t spki[BP_SPKI_MAX];
@@ -169,7 +211,7 @@ static bool kdfa(const uint8_t seed[32], bp_span label, bp_span context, uint32_
     return !bp_failed(bp_wr_finish(&w)) && HMAC(EVP_sha256(), seed, 32, in, w.n, ret, NULL) != NULL;
 }
 
-static bool seed_of(const struct chip *c, bp_span encrypted, uint8_t seed[32])
+static bool seed_of(const struct bp_sim_chip *c, bp_span encrypted, uint8_t seed[32])
 {
     bp_rd rd = bp_rd_over(encrypted);
     (void)bp_rd_be16(&rd);
@@ -200,7 +242,8 @@ static bool decrypt(const uint8_t key[16], bp_span in, uint8_t *ret)
     return ok;
 }
 
-size_t chip_activate(const struct chip *c, bp_span name, bp_span id_object, bp_span encrypted, uint8_t ret[32])
+size_t bp_sim_chip_activate(const struct bp_sim_chip *c, bp_span name, bp_span id_object, bp_span encrypted,
+                            uint8_t ret[32])
 {
     uint8_t seed[32], sym[32], mac_key[32], mac[32], plain[64], signed_[128];
     bp_rd rd = bp_rd_over(id_object);
