@@ -276,9 +276,17 @@ static bool id_range(bp_span q, struct bp_device_filter *f)
 struct device_query {
     char state[20], trust[20], zone[BP_NAME_MAX + 1], model[BP_NAME_MAX + 1], q[BP_NAME_MAX + 4], after[96];
     struct bp_device_filter f;
+    bp_span text; /* of q */
     struct bp_list_at at;
     size_t limit;
 };
+
+/* What reads as the beginning of an id may also be part of a name, as "press-2" is. */
+static void by_name(struct device_query *d)
+{
+    d->f.is_id = false;
+    d->f.text = d->text;
+}
 
 static bp_result read_cursor(struct call *c, struct device_query *d)
 {
@@ -288,10 +296,11 @@ static bp_result read_cursor(struct call *c, struct device_query *d)
     if (v.n == 0) {
         return BP_OK;
     }
-    if (d->f.is_id) {
+    if (d->f.is_id && bp_api_unhex(v, d->at.id, sizeof d->at.id)) {
         d->at.n = 1;
-        return bp_api_unhex(v, d->at.id, sizeof d->at.id) ? BP_OK : refuse(c, BP_P_VALUE, "after");
+        return BP_OK;
     }
+    by_name(d); /* that is what the page before was of */
     if (!bp_api_number(v, &n)) {
         return refuse(c, BP_P_VALUE, "after");
     }
@@ -315,6 +324,7 @@ static bp_result read_device_query(struct call *c, struct device_query *d)
     BP_TRY(query_text(c, "model", d->model, sizeof d->model, &d->f.model));
     BP_TRY(query_text(c, "q", d->q, sizeof d->q, &v));
     d->f.is_id = v.n > 0 && id_range(v, &d->f);
+    d->text = v;
     d->f.text = d->f.is_id ? BP_SPAN_EMPTY : v;
     BP_TRY(query_limit(c, &d->limit));
     return read_cursor(c, d);
@@ -331,7 +341,12 @@ static bp_result devices(struct call *c)
     struct list l = {.array = NULL};
     BP_TRY(read_device_query(c, &d));
     l.array = json_array();
-    const bp_result r = bp_list_devices(c->r->store, &d.f, &d.at, d.limit, add_device, &l);
+    bp_result r = bp_list_devices(c->r->store, &d.f, &d.at, d.limit, add_device, &l);
+    if (!bp_failed(r) && d.f.is_id && json_array_size(l.array) == 0 && !d.at.more) {
+        by_name(&d);
+        d.at = (struct bp_list_at){0};
+        r = bp_list_devices(c->r->store, &d.f, &d.at, d.limit, add_device, &l);
+    }
     if (bp_failed(r)) {
         json_decref(l.array);
         return r;
