@@ -13,6 +13,7 @@ static bp_result (*const steps[])(struct bp_judge *) = {
     bp_j_ak,         /* the key is one that signs only what the TPM made */
     bp_j_attest,     /* magic, type, form of the statement, to its last byte */
     bp_j_signature,  /* by that key */
+    bp_j_parent,     /* a child of the endorsement key: one that goes when the TPM is cleared */
     bp_j_selection,  /* over all PCRs that are asked for */
     bp_j_names,      /* this device, this nonce's time, this session's key */
     bp_j_extra,      /* this nonce, this channel, and every other member */
@@ -33,7 +34,8 @@ static bool is_request(const struct bp_appraise_request *req)
     return req->nonce.n == BP_NONCE_SIZE && req->device_id.n == BP_DEVID_SIZE &&
            (req->ldevid.n == 0 || req->ldevid.n == BP_SHA256_SIZE) && req->binding.n == BP_BINDING_SIZE &&
            req->as_of_ms >= 0 && req->now_ms >= 0 && req->zone.n <= BP_EVIDENCE_TEXT_MAX &&
-           bp_is_utf8(req->zone) && req->root_class.n != 0 && req->root_class.n <= 16 && bp_is_utf8(req->root_class);
+           bp_is_utf8(req->zone) && req->root_class.n != 0 && req->root_class.n <= 16 && bp_is_utf8(req->root_class) &&
+           bp_j_are_names(req);
 }
 
 /* Nothing of what a refused collection says is handed on. */

@@ -10,6 +10,7 @@
 
 #include "appraise/appraisal.h"
 #include "appraise/refset.h"
+#include "codec/akbinding.h"
 
 #define BP_APPRAISE_ARENA (32u * 1024u) /* enough for any appraisal */
 
@@ -35,6 +36,8 @@ struct bp_appraise_request {
     bp_span zone; /* empty: in none yet; only releases that are accepted everywhere count */
     bool activation;    /* first contact: about.activation is expected */
     bp_span root_class; /* of the ak-binding: discrete, firmware, virtual, unknown, software */
+    uint32_t parents;   /* 1..BP_AKBINDING_EKS_MAX: endorsement keys that the AK may be a child of */
+    bp_span qualified[BP_AKBINDING_EKS_MAX]; /* of the ak-binding: what it is called there, 34 bytes each */
 };
 
 /* Appraises. `arena` must live as long as ret, and so must evidence and the set's CoRIM bytes.

@@ -29,6 +29,7 @@ enum bp_effect {
     X(ATTEST_FORM, "attest-form", REFUSE, INSTANCE_IDENTITY, "The signed statement is not of the TPM's form: {}")      \
     X(SIGNATURE_FORM, "signature-form", REFUSE, INSTANCE_IDENTITY, "The signature is not of a form that is allowed")   \
     X(SIGNATURE, "signature", REFUSE, INSTANCE_IDENTITY, "The quote is not signed by this device's attestation key")   \
+    X(AK_PARENT, "ak-parent", REFUSE, INSTANCE_IDENTITY, "The attestation key is not a child of the endorsement key")   \
     X(SELECTION, "pcr-selection", REFUSE, INSTANCE_IDENTITY,                                                           \
       "The quote is not over PCRs 0-11 and 14 of SHA-256, as the server asks")                                         \
     X(DEVICE_ID, "device-id", REFUSE, INSTANCE_IDENTITY, "The evidence names another device")                          \

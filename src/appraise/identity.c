@@ -89,6 +89,20 @@ bp_result bp_j_signature(struct bp_judge *j)
     return BP_OK;
 }
 
+/* A credential opens for any key that the TPM has loaded. Only a child of the endorsement key is gone after TPM2_Clear;
+ * a primary key would come back and sign as before, and the device would not be seen to have been cleared. The TPM itself
+ * writes where its signing key hangs. */
+bp_result bp_j_parent(struct bp_judge *j)
+{
+    for (uint32_t i = 0; i < j->req->parents; i++) {
+        if (bp_span_equal(j->quote.qualified_signer, j->req->qualified[i])) {
+            return BP_OK;
+        }
+    }
+    bp_j_find(j, BP_F_AK_PARENT, 0, BP_SPAN_EMPTY);
+    return BP_OK;
+}
+
 /* PCR numbers and bank come from the signed selection alone (CVE-2024-29039). */
 bp_result bp_j_selection(struct bp_judge *j)
 {

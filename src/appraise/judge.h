@@ -49,11 +49,15 @@ struct bp_judge {
     enum bp_effect worst[BP_TILE_COUNT];
 };
 
+/* Whether the request names at least one parent, and each by a name of the right size. */
+bool bp_j_are_names(const struct bp_appraise_request *req);
+
 /* The steps, in the order of the table in appraise.c. */
 bp_result bp_j_structure(struct bp_judge *j);
 bp_result bp_j_ak(struct bp_judge *j);
 bp_result bp_j_attest(struct bp_judge *j);
 bp_result bp_j_signature(struct bp_judge *j);
+bp_result bp_j_parent(struct bp_judge *j);
 bp_result bp_j_selection(struct bp_judge *j);
 bp_result bp_j_names(struct bp_judge *j);
 bp_result bp_j_extra(struct bp_judge *j);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* appraise/request - body of the op `appraise` (docs/protocol/processes.md), both directions. */
-#include "appraise/appraise.h"
+#include "appraise/judge.h"
 
 #define BP_MODULE APPRAISE
 
-#define MEMBERS   12u
+#define MEMBERS   13u
 
 static int64_t get_ms(bp_rd *rd)
 {
@@ -22,6 +22,28 @@ static bp_span get_text(bp_rd *rd)
         bp_rd_fail(rd, BP_FAIL(LIMIT));
     }
     return s;
+}
+
+static void get_qualified(bp_rd *rd, struct bp_appraise_request *req)
+{
+    const size_t n = bp_cbor_get_array(rd);
+    if (n == 0 || n > BP_AKBINDING_EKS_MAX) {
+        bp_rd_fail(rd, n == 0 ? BP_FAIL(MALFORMED) : BP_FAIL(LIMIT));
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        req->qualified[i] = bp_cbor_get_bstr_n(rd, BP_AKBINDING_NAME_SIZE);
+    }
+    req->parents = (uint32_t)n;
+}
+
+bool bp_j_are_names(const struct bp_appraise_request *req)
+{
+    bool ok = req->parents >= 1 && req->parents <= BP_AKBINDING_EKS_MAX;
+    for (uint32_t i = 0; ok && i < req->parents; i++) {
+        ok = req->qualified[i].n == BP_AKBINDING_NAME_SIZE;
+    }
+    return ok;
 }
 
 /* The spans of the byte strings, in the order of their keys 1 to 7. */
@@ -56,8 +78,10 @@ bp_result bp_appraise_request_read(bp_span body, struct bp_appraise_request *ret
             req.zone = get_text(&rd);
         } else if (key == 11) {
             req.activation = bp_cbor_get_bool(&rd);
-        } else {
+        } else if (key == 12) {
             req.root_class = get_text(&rd);
+        } else {
+            get_qualified(&rd, &req);
         }
     }
     BP_TRY(bp_rd_finish(&rd));
@@ -71,7 +95,7 @@ bp_result bp_appraise_request_write(const struct bp_appraise_request *req, uint8
     bp_span *bytes[7];
     bytes_of(&copy, bytes);
     if (req->as_of_ms < 0 || req->now_ms < 0 || req->zone.n > BP_EVIDENCE_TEXT_MAX ||
-        req->root_class.n > BP_EVIDENCE_TEXT_MAX) {
+        req->root_class.n > BP_EVIDENCE_TEXT_MAX || !bp_j_are_names(req)) {
         return BP_FAIL(BAD_ARGUMENT);
     }
     bp_cw w = bp_cw_over(ret, cap);
@@ -90,6 +114,11 @@ bp_result bp_appraise_request_write(const struct bp_appraise_request *req, uint8
     bp_cw_bool(&w, req->activation);
     bp_cw_uint(&w, 12);
     bp_cw_tstr(&w, req->root_class);
+    bp_cw_uint(&w, 13);
+    bp_cw_array(&w, req->parents);
+    for (uint32_t i = 0; i < req->parents; i++) {
+        bp_cw_bstr(&w, req->qualified[i]);
+    }
     *ret_len = w.wr.n;
     return bp_cw_finish(&w);
 }

@@ -40,6 +40,18 @@ static bp_result put_public(const struct bp_key *key, bool is_ak, uint8_t *ret, 
     return bp_wr_finish(&wr);
 }
 
+/* What a TPM would write as the signer of the AK's statements. */
+static bp_result qualify(struct bp_crypto *c, struct bp_sim_device *d)
+{
+    struct bp_tpm_public ek;
+    struct bp_tpm_public ak;
+    struct bp_tpm_name name;
+    BP_TRY(bp_tpm_public_read(bp_span_of(d->chip.public_area, d->chip.public_n), &ek));
+    BP_TRY(bp_tpm_public_read(bp_span_of(d->ak_public, d->ak_public_n), &ak));
+    BP_TRY(bp_tpm_name(c, &ak, &name));
+    return bp_tpm_child_of_ek(c, &ek, bp_tpm_name_span(&name), &d->qualified);
+}
+
 static bp_result make_keys(struct bp_crypto *c, const struct bp_sim_maker *m, struct bp_sim_device *d)
 {
     BP_TRY(bp_sim_chip_make(&d->chip, m));
@@ -47,6 +59,7 @@ static bp_result make_keys(struct bp_crypto *c, const struct bp_sim_maker *m, st
     BP_TRY(bp_key_make(BP_KEY_P256, &d->key));
     BP_TRY(put_public(d->ak, true, d->ak_public, &d->ak_public_n));
     BP_TRY(put_public(d->key, false, d->key_public, &d->key_public_n));
+    BP_TRY(qualify(c, d));
     return bp_hash(c, BP_HASH_SHA256, bp_key_spki(d->key), d->key_hash);
 }
 
@@ -151,7 +164,7 @@ static bp_result sign(const struct bp_sim_device *d, const struct bp_tpm_attest 
 static struct bp_tpm_attest statement_of(const struct bp_sim_device *d, uint16_t type, int64_t now_ms, bp_span extra)
 {
     return (struct bp_tpm_attest){.type = type,
-                                  .qualified_signer = BP_SPAN_STR("\0\x0b"),
+                                  .qualified_signer = bp_tpm_name_span(&d->qualified),
                                   .extra_data = extra,
                                   .clock_ms = 5000 + (uint64_t)(now_ms > d->start_ms ? now_ms - d->start_ms : 0),
                                   .reset_count = 1,

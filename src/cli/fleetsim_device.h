@@ -8,6 +8,7 @@
 
 #include "cli/fleetsim_chip.h"
 #include "cli/fleetsim_model.h"
+#include "core/tpmkey.h"
 #include "platform/openssl/key.h"
 
 #define BP_SIM_PUBLIC_MAX   128u
@@ -22,6 +23,7 @@ struct bp_sim_device {
     struct bp_key *key; /* of its certificate */
     uint8_t ak_public[BP_SIM_PUBLIC_MAX], key_public[BP_SIM_PUBLIC_MAX]; /* TPM2B_PUBLIC */
     size_t ak_public_n, key_public_n;
+    struct bp_tpm_name qualified; /* the AK's, as a child of the endorsement key */
     uint8_t key_hash[BP_SHA256_SIZE]; /* SHA-256 of its SubjectPublicKeyInfo */
     int64_t start_ms; /* when its TPM began to count */
     /* from the server */

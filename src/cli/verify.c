@@ -262,6 +262,8 @@ static bp_result quote(struct work *w, const char **reason)
         *reason = "quote-signature: the quote is not signed by the attestation key";
     } else if (bp_failed(bp_tpm_attest_read(w->evidence.attest, &q)) || q.type != BP_TPM_ST_QUOTE) {
         *reason = "quote-form: what the chip signed is not a quote";
+    } else if (!bp_akbinding_is_signer(&w->ak, q.qualified_signer)) {
+        *reason = "quote-parent: the attestation key is not a child of the endorsement key";
     } else if (!is_quote_bound(w, &q)) {
         *reason = "quote-extra-data: the quote is not for this nonce, this connection and the bytes beside it";
     }
@@ -450,18 +452,20 @@ static bp_result replay(struct work *w, const char **reason)
     int64_t at_ms = 0;
     const bool first = w->evidence.about.activation.n != 0;
     (void)number_of(w, "at_ms", &at_ms); /* the step `event` saw that it is there */
-    const struct bp_appraise_request req = {.evidence = w->b->evidence,
-                                            .nonce = w->b->nonce,
-                                            .device_id = w->ak.device_id,
-                                            .ldevid = first ? BP_SPAN_EMPTY : w->evidence.about.ldevid,
-                                            .binding = w->b->binding,
-                                            .ak = w->ak.ak,
-                                            .state = w->b->state,
-                                            .as_of_ms = (int64_t)w->b->issued_ms,
-                                            .now_ms = at_ms,
-                                            .zone = text_of(w, "zone"),
-                                            .activation = first,
-                                            .root_class = w->ak.issuer_class};
+    struct bp_appraise_request req = {.evidence = w->b->evidence,
+                                      .nonce = w->b->nonce,
+                                      .device_id = w->ak.device_id,
+                                      .ldevid = first ? BP_SPAN_EMPTY : w->evidence.about.ldevid,
+                                      .binding = w->b->binding,
+                                      .ak = w->ak.ak,
+                                      .state = w->b->state,
+                                      .as_of_ms = (int64_t)w->b->issued_ms,
+                                      .now_ms = at_ms,
+                                      .zone = text_of(w, "zone"),
+                                      .activation = first,
+                                      .root_class = w->ak.issuer_class,
+                                      .parents = w->ak.eks};
+    memcpy(req.qualified, w->ak.qualified, sizeof req.qualified);
     const bp_result r = bp_appraise(w->c, &w->set, &req, w->arena, sizeof w->arena, &w->appraisal);
     if (bp_is(r, BP_E_BAD_ARGUMENT)) {
         *reason = "replay-inputs: the appraisal's inputs are not of their form";

@@ -5,7 +5,7 @@
 #define BP_MODULE CODEC
 
 #define TYPE "ak-binding"
-#define LAST 9u /* the highest key of 1.0 */
+#define LAST 10u /* the highest key of 1.0 */
 
 static bool is_class(bp_span s)
 {
@@ -54,6 +54,17 @@ static void get_eks(bp_rd *rd, struct bp_akbinding *b)
     b->eks = (uint32_t)n;
 }
 
+static void get_qualified(bp_rd *rd, struct bp_akbinding *b)
+{
+    if (bp_cbor_get_array(rd) != b->eks) {
+        bp_rd_fail(rd, BP_FAIL(MALFORMED));
+        return;
+    }
+    for (uint32_t i = 0; i < b->eks; i++) {
+        b->qualified[i] = bp_cbor_get_bstr_n(rd, BP_AKBINDING_NAME_SIZE);
+    }
+}
+
 static void get_members(bp_rd *rd, struct bp_akbinding *b)
 {
     need_key(rd, 4);
@@ -69,11 +80,13 @@ static void get_members(bp_rd *rd, struct bp_akbinding *b)
     b->time_ms = bp_cbor_get_int(rd);
     need_key(rd, 8);
     get_eks(rd, b);
-    need_key(rd, LAST);
+    need_key(rd, 9);
     b->ak = bp_cbor_get_bstr(rd);
     if (b->ak.n == 0 || b->ak.n > BP_AKBINDING_AK_MAX || b->time_ms < 0) {
         bp_rd_fail(rd, b->ak.n > BP_AKBINDING_AK_MAX ? BP_FAIL(LIMIT) : BP_FAIL(MALFORMED));
     }
+    need_key(rd, LAST);
+    get_qualified(rd, b);
 }
 
 bp_result bp_akbinding_read(bp_span payload, struct bp_akbinding *ret)
@@ -96,13 +109,23 @@ bp_result bp_akbinding_read(bp_span payload, struct bp_akbinding *ret)
     return BP_OK;
 }
 
+bool bp_akbinding_is_signer(const struct bp_akbinding *b, bp_span qualified_signer)
+{
+    for (uint32_t i = 0; i < b->eks; i++) {
+        if (bp_span_equal(b->qualified[i], qualified_signer)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool is_writable(const struct bp_akbinding *b)
 {
     bool ok = b->device_id.n == 33 && b->ak_name.n == BP_AKBINDING_NAME_SIZE && is_class(b->issuer_class) &&
               b->time_ms >= 0 && b->eks >= 1 && b->eks <= BP_AKBINDING_EKS_MAX && b->ak.n >= 1 &&
               b->ak.n <= BP_AKBINDING_AK_MAX;
     for (uint32_t i = 0; ok && i < b->eks; i++) {
-        ok = b->ek[i].n == 32;
+        ok = b->ek[i].n == 32 && b->qualified[i].n == BP_AKBINDING_NAME_SIZE;
     }
     return ok;
 }
@@ -133,8 +156,13 @@ bp_result bp_akbinding_write(const struct bp_akbinding *b, uint8_t *ret, size_t 
     for (uint32_t i = 0; i < b->eks; i++) {
         bp_cw_bstr(&w, b->ek[i]);
     }
-    bp_cw_uint(&w, LAST);
+    bp_cw_uint(&w, 9);
     bp_cw_bstr(&w, b->ak);
+    bp_cw_uint(&w, LAST);
+    bp_cw_array(&w, b->eks);
+    for (uint32_t i = 0; i < b->eks; i++) {
+        bp_cw_bstr(&w, b->qualified[i]);
+    }
     *ret_len = w.wr.n;
     return bp_cw_finish(&w);
 }

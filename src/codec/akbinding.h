@@ -11,8 +11,8 @@
 
 #define BP_AKBINDING_CONTENT   "application/vnd.bedplate.ak-binding+cbor"
 #define BP_AKBINDING_EKS_MAX   4u
-#define BP_AKBINDING_MAX       1024u /* bytes of a payload that we write */
-#define BP_AKBINDING_SIGNED    1280u /* bytes of the object around it */
+#define BP_AKBINDING_MAX       1152u /* bytes of a payload that we write */
+#define BP_AKBINDING_SIGNED    1408u /* bytes of the object around it */
 #define BP_AKBINDING_AK_MAX    640u  /* TPM2B_PUBLIC */
 #define BP_AKBINDING_NAME_SIZE 34u
 
@@ -24,7 +24,12 @@ struct bp_akbinding {
     uint32_t eks;         /* 8, 1..BP_AKBINDING_EKS_MAX, the identity key first */
     bp_span ek[BP_AKBINDING_EKS_MAX]; /* SPKI SHA-256, 32 bytes each */
     bp_span ak;           /* 9, TPM2B_PUBLIC */
+    bp_span qualified[BP_AKBINDING_EKS_MAX]; /* 10, as many as `eks`: the qualified name, 34 bytes, that the AK has as a
+                                              * child of each. Another one is a key that hangs elsewhere. */
 };
+
+/* Whether a statement's qualifiedSigner is the bound key as a child of one of its endorsement keys. */
+bool bp_akbinding_is_signer(const struct bp_akbinding *binding, bp_span qualified_signer);
 
 /* Reads a payload; members of a newer minor are passed over. ret is untouched on failure.
  *   UNSUPPORTED  another type, major version or issuer class      LIMIT  more endorsement keys, a longer ak

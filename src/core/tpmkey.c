@@ -38,6 +38,17 @@ bp_result bp_tpm_qualified_name(struct bp_crypto *c, bp_span parent_qualified, b
     return make_name(c, (uint16_t)((unsigned)name.p[0] << 8 | name.p[1]), parts, 2, ret);
 }
 
+bp_result bp_tpm_child_of_ek(struct bp_crypto *c, const struct bp_tpm_public *ek, bp_span name,
+                             struct bp_tpm_name *ret)
+{
+    static const uint8_t handle[] = {BP_TPM_RH_ENDORSEMENT >> 24, 0, 0, BP_TPM_RH_ENDORSEMENT & 0xff};
+    struct bp_tpm_name parent;
+    struct bp_tpm_name qualified;
+    BP_TRY(bp_tpm_name(c, ek, &parent));
+    BP_TRY(bp_tpm_qualified_name(c, BP_SPAN_OF(handle), bp_tpm_name_span(&parent), &qualified));
+    return bp_tpm_qualified_name(c, bp_tpm_name_span(&qualified), name, ret);
+}
+
 bp_result bp_tpm_pcr_digest(struct bp_crypto *c, uint16_t hash, const struct bp_tpm_pcrs *pcrs,
                             bp_span values, uint8_t ret[BP_HASH_MAX])
 {

@@ -30,6 +30,11 @@ BP_MUST_CHECK bp_result bp_tpm_name(struct bp_crypto *c, const struct bp_tpm_pub
 BP_MUST_CHECK bp_result bp_tpm_qualified_name(struct bp_crypto *c, bp_span parent_qualified,
                                               bp_span name, struct bp_tpm_name *ret);
 
+/* Qualified name that a key of this name has as a child of the endorsement key: what stands as
+ * qualifiedSigner in the statements that it signs. */
+BP_MUST_CHECK bp_result bp_tpm_child_of_ek(struct bp_crypto *c, const struct bp_tpm_public *ek,
+                                           bp_span name, struct bp_tpm_name *ret);
+
 /* pcrDigest of a quote: H(values of the selected PCRs, in the order of the selection). `values` are
  * the PCR values concatenated in that order, `hash` is the hash of the signing scheme. MISMATCH
  * values are not as long as the selection asks */

@@ -2,11 +2,13 @@
 /* tests/interop/appraise_dump - appraises one piece of evidence from files: what a server would say of it.
  *
  * usage: appraise_dump DIR AS_OF_MS NOW_MS
- *   DIR/evidence (the collection), nonce, device-id, ldevid, ak.pub (TPM2B_PUBLIC), corim; binding and state if there
+ *   DIR/evidence (the collection), nonce, device-id, ldevid, ak.pub and ek.pub (TPM2B_PUBLIC; whose
+ *   child the AK has to be), corim; binding and state if there
  *   are any (32 zero bytes and none otherwise)
  * Prints "VERDICT REASON-CODE TEXT", VERDICT one of refused, none, affirming, warning, contraindicated; with a state file
  * name in BP_STATE_OUT the next state goes there. Exit 0 when there was an appraisal, whatever it says; 2 usage; 3 not. */
 #include "appraise/appraise.h"
+#include "core/tpmkey.h"
 #include "platform/alloc.h"
 #include "platform/openssl/crypto.h"
 
@@ -63,6 +65,17 @@ static void print(const struct bp_appraisal *a)
     }
 }
 
+/* What the AK is called as a child of the EK; an AK that is no key is left to the appraisal. */
+static bool name_child(struct bp_crypto *c, bp_span ak, bp_span ek, struct bp_tpm_name *ret)
+{
+    struct bp_tpm_public pub;
+    struct bp_tpm_name name = {.n = 34, .v = {0, 0x0b}};
+    if (!bp_failed(bp_tpm_public_read(ak, &pub)) && bp_failed(bp_tpm_name(c, &pub, &name))) {
+        return false;
+    }
+    return !bp_failed(bp_tpm_public_read(ek, &pub)) && !bp_failed(bp_tpm_child_of_ek(c, &pub, bp_tpm_name_span(&name), ret));
+}
+
 int main(int argc, char **argv)
 {
     static const uint8_t zeros[32];
@@ -73,10 +86,11 @@ int main(int argc, char **argv)
     static uint8_t id[32];
     struct file file[] = {{"evidence", true, BP_SPAN_EMPTY}, {"nonce", true, BP_SPAN_EMPTY},
                           {"device-id", true, BP_SPAN_EMPTY}, {"ldevid", true, BP_SPAN_EMPTY},
-                          {"ak.pub", true, BP_SPAN_EMPTY},    {"corim", true, BP_SPAN_EMPTY},
+                          {"ak.pub", true, BP_SPAN_EMPTY}, {"ek.pub", true, BP_SPAN_EMPTY}, {"corim", true, BP_SPAN_EMPTY},
                           {"binding", false, BP_SPAN_EMPTY},  {"state", false, BP_SPAN_EMPTY}};
     struct bp_crypto *c = NULL;
     struct bp_refset refs;
+    struct bp_tpm_name child;
     if (argc != 4) {
         fprintf(stderr, "usage: appraise_dump DIR AS_OF_MS NOW_MS\n");
         return 2;
@@ -87,11 +101,12 @@ int main(int argc, char **argv)
             return 3;
         }
     }
-    if (bp_failed(bp_crypto_openssl_new(8, &c)) || bp_failed(bp_hash(c, BP_HASH_SHA256, file[5].bytes, id))) {
+    if (bp_failed(bp_crypto_openssl_new(8, &c)) || bp_failed(bp_hash(c, BP_HASH_SHA256, file[6].bytes, id)) ||
+        !name_child(c, file[4].bytes, file[5].bytes, &child)) {
         return 3;
     }
     const struct bp_ref_source source = {
-        .id = BP_SPAN_OF(id), .state = BP_RELEASE_ACCEPTED, .zone = BP_SPAN_STR("*"), .corim = file[5].bytes};
+        .id = BP_SPAN_OF(id), .state = BP_RELEASE_ACCEPTED, .zone = BP_SPAN_STR("*"), .corim = file[6].bytes};
     bp_result r = bp_refset_build(c, &source, 1, &release, entry, ENTRIES, NULL, &refs);
     if (bp_failed(r)) {
         fprintf(stderr, "appraise_dump: reference values: %s\n", bp_error_text(bp_error_of(r)));
@@ -102,12 +117,14 @@ int main(int argc, char **argv)
                                             .device_id = file[2].bytes,
                                             .ldevid = file[3].bytes,
                                             .ak = file[4].bytes,
-                                            .binding = file[6].bytes.n != 0 ? file[6].bytes : BP_SPAN_OF(zeros),
-                                            .state = file[7].bytes,
+                                            .binding = file[7].bytes.n != 0 ? file[7].bytes : BP_SPAN_OF(zeros),
+                                            .state = file[8].bytes,
                                             .as_of_ms = strtoll(argv[2], NULL, 10),
                                             .now_ms = strtoll(argv[3], NULL, 10),
                                             .zone = BP_SPAN_STR("plant"),
-                                            .root_class = BP_SPAN_STR("virtual")};
+                                            .root_class = BP_SPAN_STR("virtual"),
+                                            .parents = 1,
+                                            .qualified = {bp_tpm_name_span(&child)}};
     r = bp_appraise(c, &refs, &req, arena, sizeof arena, &out);
     if (bp_failed(r)) {
         fprintf(stderr, "appraise_dump: %s\n", bp_error_text(bp_error_of(r)));

@@ -140,6 +140,7 @@ static bp_span lied(void)
         {.result_key = MAKER_DEVICE},
         {.head_key = MAKER_RESULT},
         {.bind_key = MAKER_RESULT},
+        {.other_parent = true},
         {.with_logs = true, .other_log = true},
     };
     return maker_bundle(&server, &rig, &lie[number(sizeof lie / sizeof lie[0])], false, work, sizeof work);

@@ -5,8 +5,8 @@
 usage: quote_device.py DIR          DIR is empty; TPM2TOOLS_TCTI names the TPM
 
 Extends PCRs by tpm2_pcrextend from a boot log and an IMA list that it makes up (a test's input, not a machine's), then
-for each case of main() writes DIR/case/NAME/ with what a server gets: evidence, nonce, device-id, ldevid, ak.pub and
-corim, and its file `want` with the answer that must come: "VERDICT CODE". Formats are written from the documents: CBOR
+for each case of main() writes DIR/case/NAME/ with what a server gets: evidence, nonce, device-id, ldevid, ak.pub,
+ek.pub and corim, and its file `want` with the answer that must come: "VERDICT CODE". Formats are written from the documents: CBOR
 (RFC 8949), docs/protocol/evidence.md and references.md, TCG PC Client Platform Firmware Profile, TPM 2.0 Part 2, and the
 kernel's IMA list."""
 import hashlib
@@ -174,7 +174,7 @@ def sign(message, key):
 def put(case, want, members, statement, ak="ak.pub", **files):
     media = "application/vnd.bedplate.quote+cbor"
     out = {"evidence": enc({**members, "quote": [media, enc(list(statement))]}), "nonce": NONCE, "device-id": DEVICE,
-           "ldevid": LDEVID, "ak.pub": read(ak), "want": (want + "\n").encode(), **files}
+           "ldevid": LDEVID, "ak.pub": read(ak), "ek.pub": read("ek.pub"), "want": (want + "\n").encode(), **files}
     os.makedirs(os.path.join(DIR, "case", case))
     for name, data in out.items():
         write(os.path.join("case", case, name), data)
@@ -190,11 +190,15 @@ def main():
         tool("tpm2_createak", "-C", "ek.ctx", "-c", f"{name}.ctx", "-G", "ecc", "-g", "sha256", "-s", "ecdsa", "-u", f"{name}.pub",
              "-n", f"{name}.name")
     tool("tpm2_createprimary", "-C", "o", "-c", "primary.ctx", "-Q")
+    attester = "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|restricted|sign"
     for name, attributes in (("free", "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|sign"),
-                             ("open", "sensitivedataorigin|userwithauth|restricted|sign")):
+                             ("open", "sensitivedataorigin|userwithauth|restricted|sign"), ("stored", attester)):
         tool("tpm2_create", "-C", "primary.ctx", "-G", "ecc:ecdsa-sha256:null", "-a", attributes, "-u", f"{name}.pub",
              "-r", f"{name}.priv")
         tool("tpm2_load", "-C", "primary.ctx", "-u", f"{name}.pub", "-r", f"{name}.priv", "-c", f"{name}.ctx")
+    for hierarchy in "eo":
+        tool("tpm2_createprimary", "-C", hierarchy, "-G", "ecc:ecdsa-sha256:null", "-a", attester, "-c", f"top-{hierarchy}.ctx", "-Q")
+        tool("tpm2_readpublic", "-c", f"top-{hierarchy}.ctx", "-o", f"top-{hierarchy}.pub")
     log, ima, corim = start()
     values = pcr_values()
     good = collection(log, ima, values)
@@ -217,6 +221,8 @@ def main():
     put("digest", "refused pcr-digest", changed, quote(extra(changed)), **more)
     put("key-unrestricted", "refused ak-attributes", good, quote(extra(good), key="free.ctx"), ak="free.pub", **more)
     put("key-may-leave", "refused ak-attributes", good, quote(extra(good), key="open.ctx"), ak="open.pub", **more)
+    for case, key in (("key-primary", "top-e"), ("key-primary-owner", "top-o"), ("key-below-storage", "stored")):
+        put(case, "refused ak-parent", good, quote(extra(good), key=f"{key}.ctx"), ak=f"{key}.pub", **more)
     member = collection(log, ima, values)
     member["boot"] = [member["boot"][0], log[:-1]]
     put("member", "refused extra-data", member, both, **more)

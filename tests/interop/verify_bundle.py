@@ -227,7 +227,7 @@ def tpm_public(data):
     return key, b"\x00\x0b" + sha(data[2:])
 
 
-def check_quote(attest, signature, key, extra):
+def check_quote(attest, signature, key, extra, names):
     r = Reader(signature)
     scheme, algorithm = r.number(2), {0x0B: hashes.SHA256, 0x0C: hashes.SHA384}[r.number(2)]
     if scheme == 0x0018:
@@ -241,7 +241,7 @@ def check_quote(attest, signature, key, extra):
         key.verify(raw, attest, padding.PKCS1v15(), algorithm())
     r = Reader(attest)
     need(r.take(6) == b"\xffTCG\x80\x18", "quote-form: not a quote")
-    r.sized()
+    need(r.sized() in names, "quote-parent: not a child of the endorsement key")
     need(r.sized() == extra, "quote-extra-data")
     r.take(17 + 8)
     need(r.number(4) == 1 and r.number(2) == 0x000B, "quote-selection")
@@ -321,6 +321,7 @@ def check(data, anchor, tiles):
     need(bound[4] == ours[-75002], "binding-device")
     key, name = tpm_public(bound[9])
     need(name == bound[5], "binding-key")
+    need(len(bound[10]) == len(bound[8]) and all(len(n) == 34 for n in bound[10]), "binding-form: names")
 
     collection = load(b[8], "quote-form")
     about = load(collection["about"][1], "quote-form")
@@ -330,7 +331,7 @@ def check(data, anchor, tiles):
     covered = sha(cbor2.dumps({k: v for k, v in collection.items() if k != "quote"}, canonical=True))
     extra = sha(b"bedplate-quote-v1" + nonce + about[4] + about[7] + channel + covered)
     need(len(nonce) == 32 and len(channel) == 32, "quote-nonce: size")
-    check_quote(attest, signature, key, extra)
+    check_quote(attest, signature, key, extra, bound[10])
 
     rows = b[12]
     need(all(sha(r[3]) == r[0] for r in rows), "references-id")

@@ -376,6 +376,7 @@ bp_result bp_msg_credential_read(bp_span body, struct bp_msg_credential *ret)
 
 #define ID_OBJECT_MAX 256u
 #define SECRET_MAX    640u
+#define QUALIFIED     34u
 
 static bool is_challenge(const struct bp_msg_challenge *m)
 {
@@ -388,7 +389,7 @@ static bool is_challenge(const struct bp_msg_challenge *m)
         made += m->secret[i].n > 0 ? 1u : 0u;
     }
     for (size_t i = 0; ok && i < m->hashes; i++) {
-        ok = m->hash[i].n == HASH;
+        ok = m->hash[i].n == HASH && m->qualified[i].n == QUALIFIED;
     }
     return ok && made == m->hashes;
 }
@@ -399,7 +400,7 @@ bp_result bp_msg_challenge_write(const struct bp_msg_challenge *m, uint8_t *ret,
         return BP_FAIL(BAD_ARGUMENT);
     }
     bp_cw w = bp_cw_over(ret, cap);
-    bp_cw_map(&w, 4);
+    bp_cw_map(&w, 5);
     bp_cw_uint(&w, 1);
     bp_cw_bstr(&w, m->device_id);
     bp_cw_uint(&w, 2);
@@ -416,6 +417,11 @@ bp_result bp_msg_challenge_write(const struct bp_msg_challenge *m, uint8_t *ret,
     for (size_t i = 0; i < m->hashes; i++) {
         bp_cw_bstr(&w, m->hash[i]);
     }
+    bp_cw_uint(&w, 5);
+    bp_cw_array(&w, (uint32_t)m->hashes);
+    for (size_t i = 0; i < m->hashes; i++) {
+        bp_cw_bstr(&w, m->qualified[i]);
+    }
     *ret_len = w.wr.n;
     return bp_cw_finish(&w);
 }
@@ -423,7 +429,7 @@ bp_result bp_msg_challenge_write(const struct bp_msg_challenge *m, uint8_t *ret,
 bp_result bp_msg_challenge_read(bp_span body, struct bp_msg_challenge *ret)
 {
     struct bp_msg_challenge m = {0};
-    bp_rd rd = enter(body, 4);
+    bp_rd rd = enter(body, 5);
     need_key(&rd, 1);
     m.device_id = bp_cbor_get_bstr(&rd);
     need_key(&rd, 2);
@@ -439,6 +445,11 @@ bp_result bp_msg_challenge_read(bp_span body, struct bp_msg_challenge *ret)
     m.hashes = get_count(&rd, 1, BP_MSG_EKS_MAX);
     for (size_t i = 0; i < m.hashes; i++) {
         m.hash[i] = bp_cbor_get_bstr(&rd);
+    }
+    need_key(&rd, 5);
+    need_array(&rd, m.hashes);
+    for (size_t i = 0; i < m.hashes; i++) {
+        m.qualified[i] = bp_cbor_get_bstr(&rd);
     }
     BP_TRY(bp_rd_finish(&rd));
     if (!is_challenge(&m)) {

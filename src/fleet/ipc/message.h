@@ -47,8 +47,9 @@ BP_MUST_CHECK bp_result bp_msg_credential_write(const struct bp_msg_credential *
                                                 size_t *ret_len);
 BP_MUST_CHECK bp_result bp_msg_credential_read(bp_span body, struct bp_msg_credential *ret);
 
-/* answer {1: device id, 2: [[id object, encrypted secret], ...], 3: issuer class, 4: [EK SPKI SHA-256, ...]}. Members 2
- * and 4 are in the order of the request's certified EKs; an EK without certificate has an empty pair and no hash. */
+/* answer {1: device id, 2: [[id object, encrypted secret], ...], 3: issuer class, 4: [EK SPKI SHA-256, ...],
+ * 5: [qualified name of the AK, ...]}. Member 2 is in the order of the request, an EK without certificate has an empty
+ * pair; members 4 and 5 name the certified ones alone, the identity key first. */
 struct bp_msg_challenge {
     bp_span device_id; /* 33 */
     size_t eks;        /* as in the request */
@@ -57,6 +58,7 @@ struct bp_msg_challenge {
     bp_span issuer_class;              /* 1..16 */
     size_t hashes;                     /* 1..eks */
     bp_span hash[BP_MSG_EKS_MAX];      /* 32 each */
+    bp_span qualified[BP_MSG_EKS_MAX]; /* 34 each: what the AK is called as a child of that EK */
 };
 BP_MUST_CHECK bp_result bp_msg_challenge_write(const struct bp_msg_challenge *m, uint8_t *ret, size_t cap,
                                                size_t *ret_len);

@@ -2,6 +2,8 @@
 /* fleet/keeper/attest - evidence arrives: whose it is, over which channel, for which nonce. */
 #include "fleet/keeper/attest.h"
 
+#include "codec/cose.h"
+
 #define BP_MODULE PROC
 
 uint8_t *bp_k_copy(bp_span v)
@@ -44,24 +46,33 @@ void bp_k_refuse_evidence(struct bp_job *j, const struct bp_device *d, enum bp_p
 }
 
 /* -- to the appraiser ------------------------------------------------------------------------------ */
-static bp_result send_appraise(struct bp_job *j, bp_span ldevid, bp_span ak, bp_span state)
+/* The attestation key as its binding names it; before there is one, as the CA signer named it for the contact. */
+struct attester {
+    bp_span ak;
+    uint32_t parents;
+    bp_span qualified[BP_AKBINDING_EKS_MAX];
+};
+
+static bp_result send_appraise(struct bp_job *j, bp_span ldevid, const struct attester *by, bp_span state)
 {
     struct bp_keeper *k = j->k;
     struct bp_attest *x = bp_attest_of(j);
     size_t n = 0;
     x->at_ms = bp_k_now(k);
-    const struct bp_appraise_request q = {.evidence = j->q.body,
-                                          .nonce = BP_SPAN_OF(x->nonce),
-                                          .device_id = BP_SPAN_OF(x->id),
-                                          .ldevid = ldevid,
-                                          .binding = BP_SPAN_OF(x->binding),
-                                          .ak = ak,
-                                          .state = state,
-                                          .as_of_ms = x->issued_ms,
-                                          .now_ms = x->at_ms,
-                                          .zone = bp_span_cstr(x->place.zone),
-                                          .activation = x->first,
-                                          .root_class = bp_span_cstr(x->root_class)};
+    struct bp_appraise_request q = {.evidence = j->q.body,
+                                    .nonce = BP_SPAN_OF(x->nonce),
+                                    .device_id = BP_SPAN_OF(x->id),
+                                    .ldevid = ldevid,
+                                    .binding = BP_SPAN_OF(x->binding),
+                                    .ak = by->ak,
+                                    .state = state,
+                                    .as_of_ms = x->issued_ms,
+                                    .now_ms = x->at_ms,
+                                    .zone = bp_span_cstr(x->place.zone),
+                                    .activation = x->first,
+                                    .root_class = bp_span_cstr(x->root_class),
+                                    .parents = by->parents};
+    memcpy(q.qualified, by->qualified, sizeof q.qualified);
     BP_TRY(bp_appraise_request_write(&q, k->out, BP_MSG_BODY_MAX, &n));
     return k->port.call(k->port.self, BP_TO_APPRAISER, "appraise", bp_span_of(k->out, n),
                         BP_K_CALL_MS, bp_k_appraised, j);
@@ -102,23 +113,39 @@ static bool is_ak(struct bp_keeper *k, int64_t device, bp_span ak)
            bp_span_equal(public_, ak);
 }
 
+/* What the store's binding says; `room` keeps it over the next call on the store. Who signed it is not looked at again:
+ * the store is ours, and the CA signer verifies it before each certificate. */
+static bp_result bound_attester(struct bp_keeper *k, int64_t device, uint8_t room[BP_AKBINDING_SIGNED],
+                                struct attester *ret)
+{
+    bp_span public_ = BP_SPAN_EMPTY;
+    bp_span object = BP_SPAN_EMPTY;
+    struct bp_cose_sign1 msg;
+    struct bp_akbinding b;
+    BP_TRY(bp_store_ak(k->store, device, &public_, &object));
+    if (object.n > BP_AKBINDING_SIGNED) {
+        return BP_FAIL(INTERNAL);
+    }
+    memcpy(room, object.p, object.n);
+    BP_TRY(bp_cose_sign1_read(bp_span_of(room, object.n), &msg));
+    BP_TRY(bp_akbinding_read(msg.payload, &b));
+    ret->ak = b.ak;
+    ret->parents = b.eks;
+    memcpy(ret->qualified, b.qualified, sizeof ret->qualified);
+    return BP_OK;
+}
+
 static bp_result appraise_device(struct bp_job *j, const struct bp_trust *t)
 {
     struct bp_keeper *k = j->k;
     struct bp_attest *x = bp_attest_of(j);
     uint8_t *state = NULL;
     size_t state_n = 0;
-    bp_span ak = BP_SPAN_EMPTY;
-    bp_span binding = BP_SPAN_EMPTY;
-    uint8_t ak_copy[BP_MSG_PUBLIC_MAX];
-    BP_TRY(bp_store_ak(k->store, x->device, &ak, &binding));
-    if (ak.n > sizeof ak_copy) {
-        return BP_FAIL(INTERNAL);
-    }
-    memcpy(ak_copy, ak.p, ak.n);
-    ak = bp_span_of(ak_copy, ak.n);
+    uint8_t room[BP_AKBINDING_SIGNED];
+    struct attester by = {0};
+    BP_TRY(bound_attester(k, x->device, room, &by));
     BP_TRY(state_of(k, x, t, &state, &state_n));
-    const bp_result r = send_appraise(j, BP_SPAN_OF(x->ldevid), ak, bp_span_of(state, state_n));
+    const bp_result r = send_appraise(j, BP_SPAN_OF(x->ldevid), &by, bp_span_of(state, state_n));
     bp_free(state);
     return r;
 }
@@ -129,11 +156,14 @@ static bp_result appraise_first(struct bp_job *j, const struct bp_trust *t)
     struct bp_attest *x = bp_attest_of(j);
     uint8_t *state = NULL;
     size_t state_n = 0;
-    const bp_span ak = bp_span_of(x->contact.ak, x->contact.ak_n);
-    if (x->device != 0 && is_ak(k, x->device, ak)) {
+    struct attester by = {.ak = bp_span_of(x->contact.ak, x->contact.ak_n), .parents = (uint32_t)x->contact.ek_count};
+    for (size_t i = 0; i < x->contact.ek_count; i++) {
+        by.qualified[i] = BP_SPAN_OF(x->contact.qualified[i]);
+    }
+    if (x->device != 0 && is_ak(k, x->device, by.ak)) {
         BP_TRY(state_of(k, x, t, &state, &state_n));
     }
-    const bp_result r = send_appraise(j, BP_SPAN_EMPTY, ak, bp_span_of(state, state_n));
+    const bp_result r = send_appraise(j, BP_SPAN_EMPTY, &by, bp_span_of(state, state_n));
     bp_free(state);
     return r;
 }

@@ -120,6 +120,7 @@ static bp_result fill(struct bp_keeper *k, const struct bp_hello *h, const struc
         c->issued_ms++; /* two hellos in one millisecond */
     }
     for (size_t i = 0; i < m->hashes; i++) {
+        memcpy(c->qualified[c->ek_count], m->qualified[i].p, sizeof c->qualified[0]);
         memcpy(c->ek[c->ek_count++], m->hash[i].p, BP_DIGEST_SIZE);
     }
     if (h->ak.n > sizeof c->ak || h->code.n >= sizeof c->code) {

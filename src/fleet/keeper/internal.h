@@ -66,6 +66,7 @@ struct bp_k_contact {
     int64_t since_ms;
     uint64_t seq;
     uint8_t ek[BP_MSG_EKS_MAX][BP_DIGEST_SIZE];
+    uint8_t qualified[BP_MSG_EKS_MAX][34]; /* of the AK as a child of each */
     size_t ek_count;
     uint8_t ak[BP_MSG_PUBLIC_MAX];
     size_t ak_n;

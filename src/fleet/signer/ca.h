@@ -22,6 +22,7 @@ struct ca_pending {
     enum bp_ek_class kind;
     uint32_t eks;
     uint8_t ek[BP_AKBINDING_EKS_MAX][BP_SHA256_SIZE];
+    uint8_t qualified[BP_AKBINDING_EKS_MAX][BP_AKBINDING_NAME_SIZE];
     size_t ak_n;
     uint8_t ak[BP_AKBINDING_AK_MAX];
 };

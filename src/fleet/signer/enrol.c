@@ -121,9 +121,22 @@ static struct ca_pending *place_for(struct bp_ca_signer *s, bp_span device_id, b
     return p;
 }
 
-/* The identity key's hash first, the others as they came. */
-static bp_result hash_keys(struct bp_ca_signer *s, const struct bp_msg_credential *m, const struct ek *e, size_t identity,
-                           struct ca_pending *p)
+/* What the attestation key is called where it belongs. MISMATCH: not of the size that every reader expects. */
+static bp_result qualify(struct bp_ca_signer *s, const struct ek *e, const struct ca_ak *ak,
+                         uint8_t ret[BP_AKBINDING_NAME_SIZE])
+{
+    struct bp_tpm_name name;
+    BP_TRY(bp_tpm_child_of_ek(s->crypto, &e->pub, bp_tpm_name_span(&ak->name), &name));
+    if (name.n != BP_AKBINDING_NAME_SIZE) {
+        return BP_FAIL(MISMATCH);
+    }
+    memcpy(ret, name.v, name.n);
+    return BP_OK;
+}
+
+/* The identity key first, the others as they came. */
+static bp_result name_keys(struct bp_ca_signer *s, const struct bp_msg_credential *m, const struct ek *e, size_t identity,
+                           const struct ca_ak *ak, struct ca_pending *p)
 {
     p->eks = 0;
     p->kind = BP_EK_DISCRETE;
@@ -131,6 +144,7 @@ static bp_result hash_keys(struct bp_ca_signer *s, const struct bp_msg_credentia
         const size_t at = i == 0 ? identity : i - 1;
         if (m->ek[at].cert.n > 0 && (i == 0 || at != identity)) {
             BP_TRY(bp_hash(s->crypto, BP_HASH_SHA256, bp_span_of(e[at].spki, e[at].spki_n), p->ek[p->eks]));
+            BP_TRY(qualify(s, &e[at], ak, p->qualified[p->eks]));
             p->eks++;
             p->kind = e[at].kind < p->kind ? e[at].kind : p->kind;
         }
@@ -150,7 +164,7 @@ static bp_result fill(struct bp_ca_signer *s, const struct bp_msg_credential *m,
     }
     BP_TRY(bp_devid_of_spki(s->crypto, bp_span_of(e[identity].spki, e[identity].spki_n), p->device_id));
     BP_TRY(bp_binding_activation(s->crypto, secrets, n, p->proof));
-    BP_TRY(hash_keys(s, m, e, identity, p));
+    BP_TRY(name_keys(s, m, e, identity, ak, p));
     memcpy(p->ak_name, ak->name.v, sizeof p->ak_name);
     memcpy(p->ak, m->ak.p, m->ak.n);
     p->ak_n = m->ak.n;
@@ -173,6 +187,7 @@ static enum bp_ca_rule answer(struct bp_ca_signer *s, const struct bp_msg_creden
     }
     for (size_t i = 0; i < p->eks; i++) {
         a.hash[i] = BP_SPAN_OF(p->ek[i]);
+        a.qualified[i] = BP_SPAN_OF(p->qualified[i]);
     }
     return bp_failed(bp_msg_challenge_write(&a, s->answer, BP_MSG_BODY_MAX, &s->answer_n)) ? BP_CA_INTERNAL : BP_CA_NONE;
 }
@@ -243,6 +258,7 @@ static enum bp_ca_rule sign_binding(struct bp_ca_signer *s, const struct ca_pend
     const struct bp_cose_header header = {BP_SPAN_STR(BP_AKBINDING_CONTENT), BP_SPAN_OF(s->bind_kid), BP_SPAN_EMPTY};
     for (uint32_t i = 0; i < p->eks; i++) {
         b.ek[i] = BP_SPAN_OF(p->ek[i]);
+        b.qualified[i] = BP_SPAN_OF(p->qualified[i]);
     }
     if (bp_failed(bp_akbinding_write(&b, payload, sizeof payload, &n)) ||
         bp_failed(bp_cose_sign1_write(&signer, &header, bp_span_of(payload, n), BP_SPAN_EMPTY, s->scratch, CA_SCRATCH,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fleet/signer/issue - a device's certificate, after everything that it rests on was verified again from the bytes.
  *
- * The order is the chain of reasons: this CA bound the attestation key to the chip; that key signed this evidence for
- * this nonce and channel; it states that the key of the request lives beside it; the result key's verdict is about this
+ * The order is the chain of reasons: this CA bound the attestation key to the chip; that key, a child of the endorsement
+ * key, signed this evidence for this nonce and channel; it states that the key of the request lives beside it; the result key's verdict is about this
  * very evidence and names the key; and whoever asks holds the key. Nothing is believed because the keeper says so. */
 #include "core/binding.h"
 #include "fleet/signer/ca.h"
@@ -110,6 +110,9 @@ static enum bp_ca_rule step_quote(struct bp_ca_signer *s, struct issue *x)
     }
     if (attest.type != BP_TPM_ST_QUOTE) {
         return BP_CA_QUOTE_TYPE;
+    }
+    if (!bp_akbinding_is_signer(&x->binding, attest.qualified_signer)) {
+        return BP_CA_AK_PARENT;
     }
     if (bp_failed(bp_binding_covered(s->crypto, &x->ev, covered)) ||
         bp_failed(bp_binding_quote(s->crypto, x->m.nonce, x->ev.about.device_id, x->ev.about.ldevid, x->m.binding,

@@ -94,6 +94,7 @@ void bp_log_signer_answer(struct bp_log_signer *s, bp_span op, bp_span body, str
     X(QUOTE_FORM, "quote-form", EVIDENCE)                                                                              \
     X(QUOTE_SIGNATURE, "quote-signature", EVIDENCE)                                                                    \
     X(QUOTE_TYPE, "quote-type", EVIDENCE)                                                                              \
+    X(AK_PARENT, "ak-is-no-child-of-the-ek", EVIDENCE)                                                                 \
     X(EXTRA_DATA, "quote-extra-data", EVIDENCE)                                                                        \
     X(KEY_ABSENT, "key-not-in-evidence", NOT_PREAPPROVED)                                                              \
     X(KEY_ATTRIBUTES, "key-can-leave-the-chip", NOT_PREAPPROVED)                                                       \

@@ -51,6 +51,20 @@ static size_t put_public(const struct test_key *k, uint32_t attributes, uint8_t 
     return bp_wr_span(&wr).n;
 }
 
+static bool hang_under(struct rig *r, const struct bp_tpm_public *ek)
+{
+    struct bp_tpm_public pub;
+    struct bp_tpm_name name;
+    return ok(bp_tpm_public_read(bp_span_of(r->ak_public, r->ak_public_n), &pub)) && ok(bp_tpm_name(r->c, &pub, &name)) &&
+           ok(bp_tpm_child_of_ek(r->c, ek, bp_tpm_name_span(&name), &r->qualified));
+}
+
+bool rig_hang(struct rig *r, bp_span ek_public)
+{
+    struct bp_tpm_public ek;
+    return ok(bp_tpm_public_read(ek_public, &ek)) && hang_under(r, &ek);
+}
+
 bool rig_make(struct rig *r, struct bp_crypto *c)
 {
     memset(r, 0, sizeof *r);
@@ -67,7 +81,8 @@ bool rig_make(struct rig *r, struct bp_crypto *c)
     r->ldevid_public_n = put_public(&r->ldevid, AK_ATTRIBUTES & ~BP_TPMA_RESTRICTED, r->ldevid_public,
                                     sizeof r->ldevid_public);
     sha(r, bp_span_of(r->ldevid.spki, r->ldevid.spki_n), r->ldevid_hash);
-    return r->ak_public_n != 0 && r->ldevid_public_n != 0 &&
+    const struct bp_tpm_public ek = {.name_alg = BP_TPM_ALG_SHA256, .all = BP_SPAN_STR("an endorsement key")};
+    return r->ak_public_n != 0 && r->ldevid_public_n != 0 && hang_under(r, &ek) &&
            ok(bp_devid_of_spki(c, bp_span_of(r->ak.spki, r->ak.spki_n), r->device_id));
 }
 
@@ -376,7 +391,7 @@ static void certify_key(struct rig *r, struct bp_evidence *ev)
         return;
     }
     const struct bp_tpm_attest a = {.type = BP_TPM_ST_CERTIFY,
-                                    .qualified_signer = BP_SPAN_STR("\0\x0b"),
+                                    .qualified_signer = bp_tpm_name_span(&r->qualified),
                                     .extra_data = BP_SPAN_OF(extra),
                                     .clock_ms = r->clock_ms,
                                     .reset_count = r->reset_count,
@@ -460,7 +475,7 @@ bool rig_answer(struct rig *r, const struct rig_forge *forge)
     quoted_values(r, values);
     sha(r, BP_SPAN_OF(values), digest);
     struct bp_tpm_attest q = {.type = BP_TPM_ST_QUOTE,
-                              .qualified_signer = BP_SPAN_STR("\0\x0b"),
+                              .qualified_signer = bp_tpm_name_span(&r->qualified),
                               .clock_ms = r->clock_ms,
                               .reset_count = r->reset_count,
                               .restart_count = r->restart_count,
@@ -504,7 +519,9 @@ void rig_request(const struct rig *r, struct bp_appraise_request *ret)
                                         .now_ms = r->now_ms,
                                         .zone = BP_SPAN_STR("north"),
                                         .activation = r->first_contact,
-                                        .root_class = bp_span_cstr(r->root_class)};
+                                        .root_class = bp_span_cstr(r->root_class),
+                                        .parents = 1,
+                                        .qualified = {bp_tpm_name_span(&r->qualified)}};
 }
 
 bp_result rig_appraise(struct rig *r, const struct rig_forge *forge, bool keep)

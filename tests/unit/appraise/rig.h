@@ -40,6 +40,7 @@ struct rig {
     uint8_t ldevid_public[256];
     size_t ldevid_public_n;
     uint32_t ak_attributes;
+    struct bp_tpm_name qualified; /* of the AK: what its statements say signed them */
     uint8_t device_id[33];
     uint8_t ldevid_hash[32];
 
@@ -95,6 +96,8 @@ struct rig {
 /* A device with keys of its own, off. */
 bool rig_make(struct rig *r, struct bp_crypto *c);
 void rig_done(struct rig *r);
+/* The AK is a child of this endorsement key (TPM2B_PUBLIC). rig_make hangs it under one of no matter. */
+bool rig_hang(struct rig *r, bp_span ek_public);
 /* Power on: resetCount goes up, PCRs begin anew, the kernel's list holds boot_aggregate. */
 void rig_boot(struct rig *r, const struct rig_os *os);
 /* A program runs: its file's content is its name and `version`. */

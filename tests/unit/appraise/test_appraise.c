@@ -920,6 +920,32 @@ BP_CASE(the_same_inputs_give_the_same_bytes)
     BP_CHECK(n1 == n2 && memcmp(first, again, n1) == 0);
 }
 
+/* A chip with several endorsement keys: the AK is a child of one, and which one does not matter. */
+BP_CASE(any_of_the_parents_will_do)
+{
+    static const uint8_t none[34] = {0, 0x0b, 7};
+    struct bp_appraise_request req;
+    BP_NEED(start());
+    rig_nonce(&rig);
+    BP_NEED(rig_answer(&rig, NULL));
+    rig_request(&rig, &req);
+    req.parents = BP_AKBINDING_EKS_MAX;
+    for (uint32_t right = 0; right < req.parents; right++) {
+        for (uint32_t i = 0; i < req.parents; i++) {
+            req.qualified[i] = i == right ? bp_tpm_name_span(&rig.qualified) : BP_SPAN_OF(none);
+        }
+        BP_CHECK(!bp_failed(bp_appraise(crypto, &rig.refs, &req, rig.arena, sizeof rig.arena, &rig.out)) && is_green());
+    }
+    req.parents--; /* the right one is the last */
+    BP_CHECK(!bp_failed(bp_appraise(crypto, &rig.refs, &req, rig.arena, sizeof rig.arena, &rig.out)) &&
+             !rig.out.accepted && rig_has(&rig, BP_F_AK_PARENT));
+    req.parents = 0;
+    BP_CHECK(bp_is(bp_appraise(crypto, &rig.refs, &req, rig.arena, sizeof rig.arena, &rig.out), BP_E_BAD_ARGUMENT));
+    req.parents = 1;
+    req.qualified[0].n--;
+    BP_CHECK(bp_is(bp_appraise(crypto, &rig.refs, &req, rig.arena, sizeof rig.arena, &rig.out), BP_E_BAD_ARGUMENT));
+}
+
 BP_CASE(an_arena_that_is_too_small_is_an_error_and_no_verdict)
 {
     struct bp_appraise_request req;
@@ -939,7 +965,7 @@ BP_CASE(an_arena_that_is_too_small_is_an_error_and_no_verdict)
 }
 
 BP_SUITE(appraise, BP_RUN(setup) BP_RUN(a_gateway_that_runs_its_release_is_affirmed)
-    BP_RUN(a_steady_heartbeat_carries_nothing_but_the_quote) BP_RUN(a_virtual_root_never_passes_for_hardware)
+    BP_RUN(a_steady_heartbeat_carries_nothing_but_the_quote) BP_RUN(any_of_the_parents_will_do) BP_RUN(a_virtual_root_never_passes_for_hardware)
     BP_RUN(power_cuts_sleep_and_restarts_are_explained) BP_RUN(no_false_alarm_in_ten_thousand_happenings)
     BP_RUN(an_update_stays_green_throughout) BP_RUN(entries_past_the_quote_are_judged_next_time)
     BP_RUN(a_boot_log_sent_again_is_no_news) BP_RUN(recorded_things_may_differ) BP_RUN(an_image_that_nobody_accepted)

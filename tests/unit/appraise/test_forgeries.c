@@ -99,6 +99,9 @@ static void ask_signs_not(struct rig *r, struct bp_appraise_request *req)
     ask_ak_attribute(req, BP_TPMA_SIGN);
 }
 
+/* Where extraData stands in a statement: behind magic, type, the signer's qualified name and its own size. */
+#define EXTRA_AT (4 + 2 + 2 + 34 + 2)
+
 static void bytes_magic(struct rig *r)
 {
     r->attest[0] ^= 1;
@@ -153,8 +156,7 @@ static void after_clock(struct rig *r, struct bp_evidence *ev)
 {
     (void)r;
     (void)ev;
-    /* magic 4, type 2, signer 2 + 2, extra 2 + 32, then the clock */
-    r->attest[4 + 2 + 4 + 34 + 7] ^= 1;
+    r->attest[EXTRA_AT + 32 + 7] ^= 1; /* the clock follows */
 }
 /* The quote of another device's TPM, over the same nonce. */
 static void after_other_key(struct rig *r, struct bp_evidence *ev)
@@ -165,6 +167,57 @@ static void after_other_key(struct rig *r, struct bp_evidence *ev)
         memcpy(r->sig + 6, raw, 32);
         memcpy(r->sig + 40, raw + 32, 32);
     }
+}
+
+/* The TPM says where its signing key hangs; a key that was made elsewhere is loaded and signs as well. */
+static struct bp_tpm_name elsewhere;
+static void hang(struct rig *r, struct bp_tpm_attest *q, uint32_t hierarchy, const char *parent)
+{
+    const uint8_t handle[4] = {(uint8_t)(hierarchy >> 24), 0, 0, (uint8_t)hierarchy};
+    struct bp_tpm_public pub = {.name_alg = BP_TPM_ALG_SHA256, .all = BP_SPAN_OF(handle)};
+    struct bp_tpm_name name = {0}, top = {.n = 4, .v = {handle[0], 0, 0, handle[3]}};
+    bool good = true;
+    if (parent != NULL) {
+        pub.all = bp_span_cstr(parent);
+        good = !bp_failed(bp_tpm_name(r->c, &pub, &name)) &&
+               !bp_failed(bp_tpm_qualified_name(r->c, BP_SPAN_OF(handle), bp_tpm_name_span(&name), &top));
+    }
+    good = good && !bp_failed(bp_tpm_public_read(bp_span_of(r->ak_public, r->ak_public_n), &pub)) &&
+           !bp_failed(bp_tpm_name(r->c, &pub, &name)) &&
+           !bp_failed(bp_tpm_qualified_name(r->c, bp_tpm_name_span(&top), bp_tpm_name_span(&name), &elsewhere));
+    q->qualified_signer = good ? bp_tpm_name_span(&elsewhere) : BP_SPAN_EMPTY;
+}
+static void before_primary(struct rig *r, struct bp_evidence *ev, struct bp_tpm_attest *q)
+{
+    (void)ev;
+    hang(r, q, BP_TPM_RH_ENDORSEMENT, NULL);
+}
+static void before_owner_primary(struct rig *r, struct bp_evidence *ev, struct bp_tpm_attest *q)
+{
+    (void)ev;
+    hang(r, q, BP_TPM_RH_OWNER, NULL);
+}
+static void before_storage_child(struct rig *r, struct bp_evidence *ev, struct bp_tpm_attest *q)
+{
+    (void)ev;
+    hang(r, q, BP_TPM_RH_OWNER, "a storage key");
+}
+static void before_other_ek(struct rig *r, struct bp_evidence *ev, struct bp_tpm_attest *q)
+{
+    (void)ev;
+    hang(r, q, BP_TPM_RH_ENDORSEMENT, "another endorsement key");
+}
+static void before_hash_alone(struct rig *r, struct bp_evidence *ev, struct bp_tpm_attest *q)
+{
+    (void)r;
+    (void)ev;
+    q->qualified_signer = bp_span_of(q->qualified_signer.p + 2, 32);
+}
+static void before_unnamed(struct rig *r, struct bp_evidence *ev, struct bp_tpm_attest *q)
+{
+    (void)r;
+    (void)ev;
+    q->qualified_signer = BP_SPAN_EMPTY;
 }
 
 static void before_subset(struct rig *r, struct bp_evidence *ev, struct bp_tpm_attest *q)
@@ -330,7 +383,7 @@ static void after_pcrs(struct rig *r, struct bp_evidence *ev)
 }
 static void bytes_extra(struct rig *r)
 {
-    r->attest[12] ^= 1;
+    r->attest[EXTRA_AT] ^= 1;
 }
 
 static void before_no_activation(struct rig *r, struct bp_evidence *ev, struct bp_tpm_attest *q)
@@ -417,7 +470,7 @@ static void before_key_extra(struct rig *r, struct bp_evidence *ev, struct bp_tp
 {
     (void)ev;
     (void)q;
-    r->key_attest[12] ^= 1;
+    r->key_attest[EXTRA_AT] ^= 1;
 }
 static void before_key_signature(struct rig *r, struct bp_evidence *ev, struct bp_tpm_attest *q)
 {
@@ -471,6 +524,13 @@ static const struct row {
     {"signature_bit", BP_F_SIGNATURE, STEADY, {.after = after_signature_bit}},
     {"clock_changed_after_signing", BP_F_SIGNATURE, STEADY, {.after = after_clock}},
     {"quote_of_another_tpm", BP_F_SIGNATURE, STEADY, {.after = after_other_key}},
+    {"ak_is_a_primary", BP_F_AK_PARENT, STEADY, {.before = before_primary}},
+    {"ak_is_a_primary_at_first_contact", BP_F_AK_PARENT, FIRST, {.before = before_primary}},
+    {"ak_is_a_primary_of_the_owner", BP_F_AK_PARENT, STEADY, {.before = before_owner_primary}},
+    {"ak_below_a_storage_key", BP_F_AK_PARENT, STEADY, {.before = before_storage_child}},
+    {"ak_below_another_endorsement_key", BP_F_AK_PARENT, STEADY, {.before = before_other_ek}},
+    {"ak_name_without_its_algorithm", BP_F_AK_PARENT, STEADY, {.before = before_hash_alone}},
+    {"ak_unnamed", BP_F_AK_PARENT, STEADY, {.before = before_unnamed}},
     {"selection_fewer", BP_F_SELECTION, STEADY, {.before = before_subset}},
     {"selection_more", BP_F_SELECTION, STEADY, {.before = before_superset}},
     {"selection_relabelled", BP_F_SELECTION, STEADY, {.before = before_relabelled}},

@@ -182,7 +182,8 @@ BP_CASE(request_comes_back_as_it_was)
              bp_span_equal(back.device_id, req.device_id) && bp_span_equal(back.ldevid, req.ldevid) &&
              bp_span_equal(back.binding, req.binding) && bp_span_equal(back.ak, req.ak) &&
              bp_span_equal(back.state, req.state) && bp_span_equal(back.zone, req.zone) &&
-             bp_span_equal(back.root_class, req.root_class));
+             bp_span_equal(back.root_class, req.root_class) && back.parents == 1 &&
+             bp_span_equal(back.qualified[0], req.qualified[0]));
     BP_CHECK(back.as_of_ms == req.as_of_ms && back.now_ms == req.now_ms && back.activation == req.activation);
     BP_CHECK(!bp_failed(bp_appraise_request_write(&back, again, sizeof again, &m)) && m == n &&
              memcmp(room, again, n) == 0);
@@ -192,6 +193,14 @@ BP_CASE(request_comes_back_as_it_was)
     room[0]--; /* a member less */
     BP_CHECK(bp_failed(bp_appraise_request_read(bp_span_of(room, n), &back)));
     req.now_ms = -1;
+    BP_CHECK(bp_is(bp_appraise_request_write(&req, room, sizeof room, &n), BP_E_BAD_ARGUMENT));
+    req.now_ms = 1;
+    for (uint32_t parents = 0; parents <= BP_AKBINDING_EKS_MAX + 1; parents += BP_AKBINDING_EKS_MAX + 1) {
+        req.parents = parents;
+        BP_CHECK(bp_is(bp_appraise_request_write(&req, room, sizeof room, &n), BP_E_BAD_ARGUMENT));
+    }
+    req.parents = 1;
+    req.qualified[0].n = 33;
     BP_CHECK(bp_is(bp_appraise_request_write(&req, room, sizeof room, &n), BP_E_BAD_ARGUMENT));
 }
 

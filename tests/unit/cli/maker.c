@@ -121,7 +121,8 @@ static bool make_binding(struct maker *m, struct rig *r, const struct maker_lie 
                                    .time_ms = r->as_of_ms,
                                    .eks = 1,
                                    .ek = {BP_SPAN_OF(ek)},
-                                   .ak = bp_span_of(r->ak_public, r->ak_public_n)};
+                                   .ak = bp_span_of(r->ak_public, r->ak_public_n),
+                                   .qualified = {lie->other_parent ? bp_tpm_name_span(&name) : bp_tpm_name_span(&r->qualified)}};
     return ok(bp_akbinding_write(&b, payload, sizeof payload, &payload_n)) &&
            sign(m, who(lie->bind_key, MAKER_BIND), BP_AKBINDING_CONTENT, bp_span_of(payload, payload_n), ret, cap, n);
 }

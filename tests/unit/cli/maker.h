@@ -35,6 +35,7 @@ struct maker_lie {
     const struct maker *result_of; /* another server's result key signs, with its certificate */
     bool no_policy;
     bool drop_zone;   /* the event does not name the zone */
+    bool other_parent; /* the binding knows the AK as the child of another key */
     bool with_logs;   /* earlier logs that the state rests on are in the bundle */
     bool other_log;   /* ... but one of them is another */
     uint64_t number;  /* of the event; 0: 5 */

@@ -129,6 +129,7 @@ static void lies(void)
         {"lie.result_outside_the_anchor", {.result_of = &stranger}, "chain-signature"},
         {"lie.changed_verdict_outside_the_anchor",
          {.result_of = &stranger, .has_tier = true, .tier = BP_TIER_CONTRAINDICATED}, "chain-signature"},
+        {"lie.attestation_key_elsewhere", {.other_parent = true}, "quote-parent"},
         {"lie.event_names_no_zone", {.drop_zone = true}, "event-inputs"},
         {"lie.earlier_log_is_another", {.with_logs = true, .other_log = true}, "logs"},
     };

@@ -10,7 +10,8 @@ static const uint8_t some[640] = {1, 2, 3};
 static struct bp_akbinding sample(void)
 {
     struct bp_akbinding b = {bp_span_of(some, 33),         bp_span_of(some, 34), BP_SPAN_STR("virtual"), 1700000000000, 2,
-                             {bp_span_of(some, 32), bp_span_of(some + 1, 32)}, bp_span_of(some, 90)};
+                             {bp_span_of(some, 32), bp_span_of(some + 1, 32)}, bp_span_of(some, 90),
+                             {bp_span_of(some, 34), bp_span_of(some + 1, 34)}};
     return b;
 }
 
@@ -23,6 +24,7 @@ BP_CASE(round_trip)
     BP_NEED(!bp_failed(bp_akbinding_read(bp_span_of(room, n), &out)));
     BP_CHECK(out.eks == 2 && out.time_ms == 1700000000000 && bp_span_equal(out.issuer_class, BP_SPAN_STR("virtual")));
     BP_CHECK(bp_span_equal(out.ek[1], in.ek[1]) && bp_span_equal(out.ak, in.ak));
+    BP_CHECK(bp_span_equal(out.qualified[0], in.qualified[0]) && bp_span_equal(out.qualified[1], in.qualified[1]));
     BP_CHECK(!bp_failed(bp_akbinding_write(&out, back, sizeof back, &m)) && m == n && memcmp(room, back, n) == 0);
     BP_CHECK(bp_is(bp_akbinding_write(&in, back, n - 1, &m), BP_E_NO_SPACE) && m == n);
     for (size_t cut = 0; cut < n; cut++) {
@@ -57,10 +59,50 @@ BP_CASE(newer_minor_is_passed_over)
     struct bp_akbinding out;
     size_t n = 0;
     BP_NEED(!bp_failed(bp_akbinding_write(&in, room, sizeof room, &n)));
-    room[0]++; /* one pair more: 10: 0 */
-    room[n] = 0x0a;
+    room[0]++; /* one pair more: 11: 0 */
+    room[n] = 0x0b;
     room[n + 1] = 0;
     BP_CHECK(!bp_failed(bp_akbinding_read(bp_span_of(room, n + 2), &out)));
+}
+
+/* As many names as endorsement keys: the last one left out, or one more, is refused. */
+BP_CASE(names_are_as_many_as_keys)
+{
+    const struct bp_akbinding in = sample();
+    struct bp_akbinding out;
+    size_t n = 0;
+    BP_NEED(!bp_failed(bp_akbinding_write(&in, room, sizeof room, &n)));
+    const size_t at = n - 2 * 36 - 1; /* head of the array: its two names of 2 + 34 bytes end the object */
+    BP_NEED(room[at] == 0x82);
+    room[at] = 0x81;
+    BP_CHECK(bp_is(bp_akbinding_read(bp_span_of(room, n - 36), &out), BP_E_MALFORMED));
+    room[at] = 0x83;
+    memcpy(room + n, room + n - 36, 36);
+    BP_CHECK(bp_is(bp_akbinding_read(bp_span_of(room, n + 36), &out), BP_E_MALFORMED));
+}
+
+BP_CASE(signer_is_the_key_where_it_belongs)
+{
+    const struct bp_akbinding b = sample();
+    BP_CHECK(bp_akbinding_is_signer(&b, bp_span_of(some, 34)) && bp_akbinding_is_signer(&b, bp_span_of(some + 1, 34)));
+    BP_CHECK(!bp_akbinding_is_signer(&b, bp_span_of(some + 2, 34)) && !bp_akbinding_is_signer(&b, bp_span_of(some, 33)) &&
+             !bp_akbinding_is_signer(&b, BP_SPAN_EMPTY));
+}
+
+/* The largest statement that is made fits into the room that everybody has for it. */
+BP_CASE(the_largest_fits)
+{
+    struct bp_akbinding b = sample();
+    size_t n = 0;
+    b.eks = BP_AKBINDING_EKS_MAX;
+    b.ak = bp_span_of(some, BP_AKBINDING_AK_MAX);
+    b.issuer_class = BP_SPAN_STR("discrete");
+    b.time_ms = INT64_MAX;
+    for (uint32_t i = 0; i < b.eks; i++) {
+        b.ek[i] = bp_span_of(some, 32);
+        b.qualified[i] = bp_span_of(some, 34);
+    }
+    BP_CHECK(!bp_failed(bp_akbinding_write(&b, room, sizeof room, &n)) && n + 256 <= BP_AKBINDING_SIGNED);
 }
 
 struct refused {
@@ -91,6 +133,14 @@ static void short_ek(struct bp_akbinding *b)
 {
     b->ek[1].n = 31;
 }
+static void no_qualified(struct bp_akbinding *b)
+{
+    b->qualified[1].n = 0;
+}
+static void short_qualified(struct bp_akbinding *b)
+{
+    b->qualified[0].n = 33;
+}
 static void no_ak(struct bp_akbinding *b)
 {
     b->ak.n = 0;
@@ -108,7 +158,8 @@ static void refusals(void)
 {
     const struct refused rows[] = {{"short_id", short_id},       {"long_name", long_name}, {"other_class", other_class},
                                    {"no_ek", no_ek},             {"five_eks", five_eks},   {"short_ek", short_ek},
-                                   {"no_ak", no_ak},             {"long_ak", long_ak},     {"before_1970", before_1970}};
+                                   {"no_ak", no_ak},             {"long_ak", long_ak},     {"before_1970", before_1970},
+                                   {"no_qualified", no_qualified}, {"short_qualified", short_qualified}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct bp_akbinding b = sample();
         size_t n = 0;
@@ -124,4 +175,7 @@ BP_SUITE(akbinding,
     BP_RUN(round_trip)
     BP_RUN(flipped_bits)
     BP_RUN(newer_minor_is_passed_over)
+    BP_RUN(names_are_as_many_as_keys)
+    BP_RUN(signer_is_the_key_where_it_belongs)
+    BP_RUN(the_largest_fits)
     BP_TABLE(refusals))

@@ -71,6 +71,21 @@ BP_CASE(qualified_name_chains)
                    BP_E_UNSUPPORTED));
 }
 
+/* A child of an endorsement key is called otherwise than the same key as a primary of any hierarchy. */
+BP_CASE(child_of_an_endorsement_key)
+{
+    static const uint8_t handle[] = {0x40, 0x00, 0x00, 0x0b};
+    struct bp_tpm_public ek;
+    struct bp_tpm_name parent, qualified, want, child, primary;
+    BP_NEED(!bp_failed(bp_tpm_public_read(BP_SPAN_OF(ak), &ek)) && !bp_failed(bp_tpm_name(crypto, &ek, &parent)));
+    BP_NEED(!bp_failed(bp_tpm_qualified_name(crypto, BP_SPAN_OF(handle), bp_tpm_name_span(&parent), &qualified)) &&
+            !bp_failed(bp_tpm_qualified_name(crypto, bp_tpm_name_span(&qualified), BP_SPAN_OF(ak_name), &want)) &&
+            !bp_failed(bp_tpm_qualified_name(crypto, BP_SPAN_OF(handle), BP_SPAN_OF(ak_name), &primary)));
+    BP_NEED(!bp_failed(bp_tpm_child_of_ek(crypto, &ek, BP_SPAN_OF(ak_name), &child)));
+    BP_CHECK(child.n == 34 && bp_span_equal(bp_tpm_name_span(&child), bp_tpm_name_span(&want)));
+    BP_CHECK(!bp_span_equal(bp_tpm_name_span(&child), bp_tpm_name_span(&primary)));
+}
+
 BP_CASE(quote_verifies_and_nothing_else_does)
 {
     struct bp_tpm_public p;
@@ -144,5 +159,6 @@ BP_CASE(teardown)
 
 BP_SUITE(core_tpmkey,
          BP_RUN(setup) BP_RUN(name_is_that_of_the_tpm) BP_RUN(qualified_name_chains)
+         BP_RUN(child_of_an_endorsement_key)
              BP_RUN(quote_verifies_and_nothing_else_does) BP_RUN(short_coordinates_are_padded)
                  BP_RUN(pcr_digest_needs_every_value) BP_RUN(teardown))

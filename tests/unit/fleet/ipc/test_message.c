@@ -145,12 +145,16 @@ BP_CASE(challenge_pairs_and_hashes_agree)
     size_t n = 0;
     m.hashes = 1;
     m.hash[0] = bp_span_of(body, 32);
+    m.qualified[0] = bp_span_of(body, 34);
     BP_CHECK(bp_is(bp_msg_challenge_write(&m, back, sizeof back, &n), BP_E_BAD_ARGUMENT));
     m.id_object[0] = bp_span_of(body, 40);
     BP_CHECK(bp_is(bp_msg_challenge_write(&m, back, sizeof back, &n), BP_E_BAD_ARGUMENT));
     m.secret[0] = bp_span_of(body, 40);
     BP_CHECK(!bp_failed(bp_msg_challenge_write(&m, back, sizeof back, &n)));
     m.secret[0] = bp_span_of(body, 641);
+    BP_CHECK(bp_is(bp_msg_challenge_write(&m, back, sizeof back, &n), BP_E_BAD_ARGUMENT));
+    m.secret[0].n = 40;
+    m.qualified[0].n = 33;
     BP_CHECK(bp_is(bp_msg_challenge_write(&m, back, sizeof back, &n), BP_E_BAD_ARGUMENT));
 }
 

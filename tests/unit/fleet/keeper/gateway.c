@@ -60,7 +60,7 @@ bool gateway_make(struct gateway *g, struct world *w, unsigned number)
     g->w = w;
     (void)snprintf(g->source, sizeof g->source, "198.51.%u.%u", number / 200, 1 + number % 200);
     if (!rig_make(&g->rig, w->plant.crypto) || !ok(bp_sim_chip_make(&g->chip, &w->maker)) ||
-        !test_key_make(&g->next, BP_SIG_ES256)) {
+        !rig_hang(&g->rig, bp_span_of(g->chip.public_area, g->chip.public_n)) || !test_key_make(&g->next, BP_SIG_ES256)) {
         return false;
     }
     memset(g->exporter, (int)(1 + number % 255), sizeof g->exporter);

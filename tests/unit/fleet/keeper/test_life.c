@@ -231,6 +231,7 @@ BP_CASE(cleared_tpm_is_held_until_a_person_looks)
     const struct bp_sim_chip other = g[1].chip;
     g[1].chip = g[0].chip;
     g[0].chip = other;
+    BP_CHECK(rig_hang(&g[1].rig, bp_span_of(g[1].chip.public_area, g[1].chip.public_n)));
     const uint64_t from = world_log_size(w);
     BP_CHECK(gateway_hello(&g[1], NULL)->http.status == 200);
     BP_CHECK(memcmp(g[1].rig.device_id, g[0].rig.device_id, 33) == 0);

@@ -238,6 +238,15 @@ static void flip_signature(struct rig *r, struct bp_evidence *ev)
     r->sig[r->sig_n - 1] ^= 1;
 }
 
+/* The key hangs elsewhere than under the endorsement key that was activated. */
+static void move_key(struct rig *r, struct bp_evidence *ev, struct bp_tpm_attest *q)
+{
+    static const uint8_t primary[34] = {0, 0x0b, 1};
+    (void)r;
+    (void)ev;
+    q->qualified_signer = BP_SPAN_OF(primary);
+}
+
 static const struct {
     const char *name;
     const char *finding;
@@ -247,8 +256,26 @@ static const struct {
     {"another_session_key", "ldevid", {.before = other_key}, 0},
     {"quote_prepared_early", "quote-early", {.before = early}, 3600000},
     {"fewer_pcrs", "pcr-selection", {.before = relabel}, 0},
+    {"attestation_key_elsewhere", "ak-parent", {.before = move_key}, 0},
     {"changed_signature", "signature", {.after = flip_signature}, 0},
 };
+
+/* At first contact too: the credential opens for it, and it is neither bound nor vouched for. */
+BP_CASE(attestation_key_that_is_no_child)
+{
+    char code[BP_CODE_TEXT + 1];
+    BP_NEED(stage() && stage_gateway(0) && world_invite(w, "north", code));
+    BP_NEED(gateway_hello(&g[0], code)->http.status == 200 && g[0].has_proof);
+    const struct bp_tpm_name right = g[0].rig.qualified;
+    const uint64_t from = world_log_size(w);
+    g[0].rig.qualified.v[33] ^= 1u;
+    const struct world_reply *r = gateway_first(&g[0]);
+    BP_CHECK(is(world_code(r), "evidence-refused") && detail_begins(r, "ak-parent"));
+    BP_CHECK(standing(0).t.tier == 255 && world_events(w, BP_EV_EVIDENCE_REFUSED, from) == 1);
+    BP_CHECK(is(world_code(gateway_enrol(&g[0])), "not-preapproved"));
+    g[0].rig.qualified = right;
+    BP_CHECK(gateway_join(&g[0], code)); /* nor is the invitation spent */
+}
 
 static void forged_evidence(void)
 {
@@ -732,6 +759,7 @@ BP_SUITE(keeper_refusals,
                      BP_RUN(nonce_of_an_hour_ago_answers) BP_RUN(grant_needs_a_nonce_of_this_minute)
                          BP_RUN(nonce_outlives_a_restart) BP_RUN(evidence_of_another_device) BP_TABLE(forged_evidence)
                              BP_TABLE(bad_input)
+                             BP_RUN(attestation_key_that_is_no_child)
                              BP_TABLE(refused_requests) BP_RUN(too_large) BP_RUN(every_truncation_of_evidence)
                                  BP_RUN(key_that_nobody_knows) BP_RUN(message_that_is_no_request)
                                      BP_RUN(maker_that_nobody_accepted) BP_RUN(activation_that_was_guessed)

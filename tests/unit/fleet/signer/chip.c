@@ -274,10 +274,10 @@ static size_t attest(const struct bp_tpm_attest *a, uint8_t *ret, size_t cap)
 
 static const uint8_t someone[34] = {0, 0x0b, 1, 2, 3};
 
-size_t chip_quote(bp_span extra, uint8_t *ret, size_t cap)
+size_t chip_quote(bp_span extra, bp_span signer, uint8_t *ret, size_t cap)
 {
     const struct bp_tpm_attest a = {.type = BP_TPM_ST_QUOTE,
-                                    .qualified_signer = BP_SPAN_OF(someone),
+                                    .qualified_signer = signer,
                                     .extra_data = extra,
                                     .clock_ms = 5000,
                                     .reset_count = 3,

@@ -70,7 +70,7 @@ void chip_key_done(struct chip_key *k);
 /* TPMT_SIGNATURE by the key over the bytes; 0 when that fails. */
 size_t chip_sign(struct chip_key *k, bp_span bytes, uint8_t *ret, size_t cap);
 /* TPMS_ATTEST of a quote or a key's certification. */
-size_t chip_quote(bp_span extra, uint8_t *ret, size_t cap);
+size_t chip_quote(bp_span extra, bp_span signer, uint8_t *ret, size_t cap); /* signer: qualified name */
 size_t chip_certify(bp_span extra, bp_span name, uint8_t *ret, size_t cap);
 
 /* PKCS#10 by the key; DER. */

@@ -115,6 +115,22 @@ static struct bp_msg_credential both(void)
         .eks = 2, .ek = {as_message(&rsa), as_message(&p384)}, .ak = bp_span_of(ak.pub, ak.pub_n)};
 }
 
+/* The AK's qualified name below this endorsement key, put together step by step (TPM 2.0 Part 1, 16 and 26.5). */
+static bool is_named(bp_span qualified, const struct chip_ek *ek)
+{
+    static const uint8_t handle[4] = {0x40, 0, 0, 0x0b};
+    const enum bp_hash_alg alg = ek->template_id == 3 ? BP_HASH_SHA384 : BP_HASH_SHA256;
+    const size_t size = ek->template_id == 3 ? 48 : 32;
+    const struct bp_tpm_name name = ak_name();
+    uint8_t parent[50] = {0, ek->template_id == 3 ? 0x0c : 0x0b}, top[50] = {0, parent[1]}, want[34] = {0, 0x0b};
+    const bp_span second[] = {BP_SPAN_OF(handle), bp_span_of(parent, 2 + size)};
+    const bp_span third[] = {bp_span_of(top, 2 + size), bp_tpm_name_span(&name)};
+    return !bp_failed(bp_hash(plant.crypto, alg, bp_span_of(ek->pub + 2, ek->pub_n - 2), parent + 2)) &&
+           !bp_failed(bp_hash_parts(plant.crypto, alg, second, 2, top + 2)) &&
+           !bp_failed(bp_hash_parts(plant.crypto, BP_HASH_SHA256, third, 2, want + 2)) &&
+           bp_span_equal(qualified, BP_SPAN_OF(want));
+}
+
 BP_CASE(ready)
 {
     BP_CHECK(prepare() && bp_ca_signer_anchors(ca) == 3);
@@ -133,6 +149,7 @@ BP_CASE(credential_for_every_certified_key)
     BP_CHECK(bp_span_equal(a.hash[0], BP_SPAN_OF(hash[0])) && bp_span_equal(a.hash[1], BP_SPAN_OF(hash[1])));
     BP_CHECK(bp_span_equal(a.issuer_class, BP_SPAN_STR("virtual")));
     BP_CHECK(a.secret[0].n == 258 && a.secret[1].n == 102 && a.id_object[0].n > 34 && a.id_object[1].n > 50);
+    BP_CHECK(is_named(a.qualified[0], &rsa) && is_named(a.qualified[1], &p384));
 }
 
 /* L-2 before L-1 before H-3, wherever they stand in the request; its hash leads. */
@@ -147,6 +164,7 @@ BP_CASE(identity_is_the_preferred_template)
     BP_NEED(got.status == BP_P_NONE && !bp_failed(bp_msg_challenge_read(got.body, &a)));
     spki_hash(p256.pkey, hash, id);
     BP_CHECK(bp_span_equal(a.device_id, BP_SPAN_OF(id)) && bp_span_equal(a.hash[0], BP_SPAN_OF(hash)) && a.hashes == 3);
+    BP_CHECK(is_named(a.qualified[0], &p256) && is_named(a.qualified[1], &p384) && is_named(a.qualified[2], &rsa));
 }
 
 BP_CASE(a_key_without_certificate_gets_no_credential)
@@ -339,6 +357,7 @@ static void check_binding(bp_span device_id)
     BP_CHECK(bp_span_equal(b.device_id, device_id) && bp_span_equal(b.ak_name, bp_tpm_name_span(&name)));
     BP_CHECK(b.eks == 2 && bp_span_equal(b.issuer_class, BP_SPAN_STR("virtual")) && b.time_ms == plant.sim.wall_ms);
     BP_CHECK(bp_span_equal(b.ak, bp_span_of(ak.pub, ak.pub_n)));
+    BP_CHECK(is_named(b.qualified[0], &rsa) && is_named(b.qualified[1], &p384));
 }
 
 BP_CASE(bound_by_the_proof_and_once)

@@ -39,7 +39,7 @@ static uint8_t body[1 << 16];
 /* Everything that a request is made of, in the order in which it is made; a forgery changes one member. */
 struct plan {
     struct chip_key *csr_by;
-    bp_span bound_ak, bound_name;     /* of the ak-binding */
+    bp_span bound_ak, bound_name, bound_qualified; /* of the ak-binding */
     struct bp_key *bind_by;
     const char *bind_content;
     bp_span bind_payload;             /* instead of an ak-binding */
@@ -47,6 +47,7 @@ struct plan {
     uint64_t seq, issued;
     bp_span quote_nonce, quote_binding;
     struct chip_key *quote_by;
+    bp_span quote_signer;             /* where it says that it hangs */
     int quote_kind;                   /* 0 quote, 1 certify, 2 junk */
     bool edit_after_quote;
     uint32_t keys;
@@ -88,6 +89,17 @@ static void hash_key(const struct chip_key *k, uint8_t ret[32])
     BP_CHECK(!bp_failed(bp_hash(plant.crypto, BP_HASH_SHA256, bp_span_of(k->key.spki, k->key.spki_n), ret)));
 }
 
+/* The qualified name of a key under a parent: a hierarchy's handle or a qualified name. */
+static struct bp_tpm_name under(bp_span parent, bp_span name)
+{
+    struct bp_tpm_name q = {0};
+    BP_CHECK(!bp_failed(bp_tpm_qualified_name(plant.crypto, parent, name, &q)));
+    return q;
+}
+
+static const uint8_t endorsement[4] = {0x40, 0, 0, 0x0b}, owner[4] = {0x40, 0, 0, 0x01};
+static const uint8_t ek_name[34] = {0, 0x0b, 0x41}, srk_name[34] = {0, 0x0b, 0x42};
+
 static size_t cose(struct bp_key *by, const char *content, bp_span payload, uint8_t *ret, size_t cap)
 {
     uint8_t kid[32], scratch[8192];
@@ -104,7 +116,7 @@ static size_t make_binding(const struct plan *p, uint8_t *ret, size_t cap)
     uint8_t payload[BP_AKBINDING_MAX];
     size_t n = 0;
     const struct bp_akbinding b = {BP_SPAN_OF(id), p->bound_name, BP_SPAN_STR("virtual"), PLANT_NOW, 1, {BP_SPAN_OF(ek_hash)},
-                                   p->bound_ak};
+                                   p->bound_ak, {p->bound_qualified}};
     BP_CHECK(!bp_failed(bp_akbinding_write(&b, payload, sizeof payload, &n)));
     return cose(p->bind_by, p->bind_content, p->bind_payload.n > 0 ? p->bind_payload : bp_span_of(payload, n), ret, cap);
 }
@@ -119,7 +131,7 @@ static void make_certify(const struct plan *p, struct parts *w, struct bp_eviden
     struct bp_tpm_name name = name_of(p->certify_kind == 2 ? &other_device : p->key);
     BP_CHECK(!bp_failed(bp_binding_key(plant.crypto, p->certify_nonce, p->certify_id, extra)));
     const size_t n = p->certify_kind == 1
-                         ? chip_quote(BP_SPAN_OF(extra), w->certify, sizeof w->certify)
+                         ? chip_quote(BP_SPAN_OF(extra), p->quote_signer, w->certify, sizeof w->certify)
                          : chip_certify(BP_SPAN_OF(extra), bp_tpm_name_span(&name), w->certify, sizeof w->certify);
     const size_t sig = chip_sign(p->certify_by, bp_span_of(w->certify, n), w->certify_sig, sizeof w->certify_sig);
     if (p->flip_certify) {
@@ -140,7 +152,7 @@ static void make_quote(const struct plan *p, struct parts *w, struct bp_evidence
     BP_CHECK(!bp_failed(bp_binding_quote(plant.crypto, p->quote_nonce, p->about_id, ev->about.ldevid, p->quote_binding,
                                          BP_SPAN_OF(covered), extra)));
     n = p->quote_kind == 1 ? chip_certify(BP_SPAN_OF(extra), bp_tpm_name_span(&name), w->quote, sizeof w->quote)
-                           : chip_quote(BP_SPAN_OF(extra), w->quote, sizeof w->quote);
+                           : chip_quote(BP_SPAN_OF(extra), p->quote_signer, w->quote, sizeof w->quote);
     if (p->quote_kind == 2) {
         w->quote[0] ^= 1u; /* no TPM_GENERATED: what an unrestricted key could be made to sign */
     }
@@ -219,11 +231,14 @@ static void run(const struct plan *p)
 
 static struct plan good(void)
 {
-    static struct bp_tpm_name name;
+    static struct bp_tpm_name name, child;
+    const struct bp_tpm_name parent = under(BP_SPAN_OF(endorsement), BP_SPAN_OF(ek_name));
     name = name_of(&ak);
+    child = under(bp_tpm_name_span(&parent), bp_tpm_name_span(&name));
     return (struct plan){.csr_by = &device,
                          .bound_ak = pub_of(&ak),
                          .bound_name = bp_tpm_name_span(&name),
+                         .bound_qualified = bp_tpm_name_span(&child),
                          .bind_by = bind_key,
                          .bind_content = BP_AKBINDING_CONTENT,
                          .about_id = BP_SPAN_OF(id),
@@ -232,6 +247,7 @@ static struct plan good(void)
                          .quote_nonce = BP_SPAN_OF(nonce),
                          .quote_binding = BP_SPAN_OF(binding),
                          .quote_by = &ak,
+                         .quote_signer = bp_tpm_name_span(&child),
                          .keys = 1,
                          .key = &device,
                          .certify_by = &ak,
@@ -348,6 +364,13 @@ FORGE(quote_other_nonce, p->quote_nonce = BP_SPAN_OF(other_nonce))
 FORGE(quote_other_channel, p->quote_binding = BP_SPAN_OF(other_binding))
 FORGE(relayed_channel, p->m_binding = BP_SPAN_OF(other_binding))
 FORGE(evidence_edited, p->edit_after_quote = true)
+static struct bp_tpm_name elsewhere;
+FORGE(ak_is_a_primary, elsewhere = under(BP_SPAN_OF(endorsement), p->bound_name); p->quote_signer = bp_tpm_name_span(&elsewhere))
+FORGE(ak_is_a_primary_of_the_owner, elsewhere = under(BP_SPAN_OF(owner), p->bound_name);
+      p->quote_signer = bp_tpm_name_span(&elsewhere))
+FORGE(ak_under_a_storage_key, elsewhere = under(BP_SPAN_OF(owner), BP_SPAN_OF(srk_name));
+      elsewhere = under(bp_tpm_name_span(&elsewhere), p->bound_name); p->quote_signer = bp_tpm_name_span(&elsewhere))
+FORGE(ak_of_no_place, p->quote_signer = BP_SPAN_EMPTY)
 FORGE(no_keys, p->keys = 0)
 FORGE(key_can_leave, p->key = &loose_device)
 FORGE(certify_by_another, p->certify_by = &other_ak)
@@ -413,6 +436,10 @@ static const struct {
     ROW(quote_other_channel, EXTRA_DATA, EVIDENCE),
     ROW(relayed_channel, EXTRA_DATA, EVIDENCE),
     ROW(evidence_edited, EXTRA_DATA, EVIDENCE),
+    ROW(ak_is_a_primary, AK_PARENT, EVIDENCE),
+    ROW(ak_is_a_primary_of_the_owner, AK_PARENT, EVIDENCE),
+    ROW(ak_under_a_storage_key, AK_PARENT, EVIDENCE),
+    ROW(ak_of_no_place, AK_PARENT, EVIDENCE),
     ROW(no_keys, KEY_ABSENT, NOT_PREAPPROVED),
     ROW(key_can_leave, KEY_ATTRIBUTES, NOT_PREAPPROVED),
     ROW(certify_by_another, CERTIFY_SIGNATURE, EVIDENCE),
