@@ -182,22 +182,24 @@ BP_CASE(an_old_nonce_and_a_certificate_that_is_none_are_refused)
     BP_CHECK(bp_failed(bp_sim_take_certificate(&device, bp_span_of(csr, n))) && device.cert_n == 0);
 }
 
-int main(void)
+BP_CASE(a_machine_a_device_and_a_release_are_made)
 {
-    bp_t.suite = "fleetsim_device";
-    if (!ready()) {
-        printf("not ok fleetsim_device.ready\n");
-        return 1;
-    }
+    BP_CHECK(ready());
+}
+
+static void done(void)
+{
+    bp_sim_device_done(&device);
+    bp_sim_maker_done(&maker);
+    bp_free(corim);
+    bp_crypto_openssl_free(crypto);
+}
+
+BP_SUITE(fleetsim_device,
+    BP_RUN(a_machine_a_device_and_a_release_are_made)
     BP_RUN(logs_lead_to_the_quoted_values)
     BP_RUN(a_credential_opens_for_its_own_chip_and_key_only)
     BP_RUN(first_evidence_is_affirming_and_vouches_for_its_key)
     BP_RUN(a_heartbeat_is_small_affirming_and_bound_to_its_connection)
     BP_RUN(an_old_nonce_and_a_certificate_that_is_none_are_refused)
-    bp_sim_device_done(&device);
-    bp_sim_maker_done(&maker);
-    bp_free(corim);
-    bp_crypto_openssl_free(crypto);
-    printf("%d passed, %d failed, %d skipped\n", bp_t.passed, bp_t.failed, bp_t.skipped);
-    return bp_t.failed == 0 && bp_t.passed > 0 ? 0 : 1;
-}
+    BP_TABLE(done))
