@@ -641,5 +641,9 @@ enum bp_outcome bp_agent_vouch(struct bp_agent *a, const struct bp_agent_slot *s
     o = o == BP_DONE ? say_hello(c, &reply) : o;
     bp_remote_free(c->server);
     bp_free_secret(c, sizeof *c);
+    if (o == BP_DONE && a->has_answer && a->tier != 2 && a->tier != 32) {
+        o = bp_agent_say(a, BP_REFUSED, "%s holds the evidence to be %s: %s. It vouches for no key before that is corrected.",
+                         a->dev.host, bp_tier_name(a->tier), a->reason);
+    }
     return o;
 }

@@ -223,6 +223,12 @@ const char *bp_api_trust(const struct bp_device_item *d)
     return d->trust.silent ? "silent" : bp_tier_name(d->trust.tier);
 }
 
+static const char *reason_of(const struct bp_device_item *d)
+{
+    const bool is_old = strcmp(d->device.kind, "brownfield") == 0;
+    return is_old && d->trust.reason[0] == 0 ? "Not appraised: it cannot attest" : d->trust.reason;
+}
+
 json_t *bp_api_summary(const struct bp_device_item *i)
 {
     const struct bp_device *d = &i->device;
@@ -233,7 +239,7 @@ json_t *bp_api_summary(const struct bp_device_item *i)
                      "id", bp_api_hex(BP_SPAN_OF(d->id)), "short", short_id, "pseudonym", d->pseudonym, "name",
                      bp_api_str(d->place.name), "zone", bp_api_str(d->place.zone), "site", bp_api_str(d->place.site),
                      "model", bp_api_str(d->place.model), "state", bp_device_state_name(d->state), "tier",
-                     bp_tier_name(t->tier), "trust", bp_api_trust(i), "reason", bp_api_str(t->reason), "root_class",
+                     bp_tier_name(t->tier), "trust", bp_api_trust(i), "reason", bp_api_str(reason_of(i)), "root_class",
                      d->issuer_class, "kind", d->kind, "as_of", bp_api_time(t->as_of_ms), "heard",
                      bp_api_time(t->heard_ms), "due", bp_api_time(t->due_ms), "created", bp_api_time(d->created_ms),
                      "since", bp_api_time(d->state_ms), "state_reason", bp_api_str(d->state_reason), "verdict",

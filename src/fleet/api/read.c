@@ -412,7 +412,7 @@ static json_t *certificate_tile(const struct bp_api_reader *r, const struct bp_c
     }
     const char *state = off != NULL ? off : !good ? "contraindicated" : cert->verdict == 0 ? "none" : "affirming";
     return tile("certificate", state, bp_span_cstr(text), r->now_ms - cert->not_before_ms,
-                "certificate of the issuing CA", gap);
+                cert->verdict == 0 ? "certificate of the Brownfield CA" : "certificate of the issuing CA", gap);
 }
 
 static json_t *session_tile(const struct bp_api_reader *r, const struct bp_device_item *d, const char *off)
