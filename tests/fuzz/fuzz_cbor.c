@@ -5,6 +5,37 @@
 
 #include <stdlib.h>
 
+/* true, false, null; other simple values and floats only as a whole item. */
+static void copy_simple(bp_rd *rd, bp_cw *w)
+{
+    bp_rd ahead = *rd;
+    const bool v = bp_cbor_get_bool(&ahead);
+    if (!bp_failed(bp_rd_state(&ahead))) {
+        bp_cw_bool(w, v);
+        *rd = ahead;
+        return;
+    }
+    ahead = *rd;
+    bp_cbor_get_null(&ahead);
+    if (!bp_failed(bp_rd_state(&ahead))) {
+        bp_cw_null(w);
+        *rd = ahead;
+    } else {
+        bp_cw_item(w, bp_cbor_get_item(rd));
+    }
+}
+
+/* A byte string is taken with its length known as well; a getter of another type refuses. */
+static bp_span get_bytes(bp_rd *rd)
+{
+    bp_rd ahead = *rd;
+    bp_rd wrong = *rd;
+    const bp_span s = bp_cbor_get_bstr(rd);
+    FUZZ_HOLDS(bp_span_equal(bp_cbor_get_bstr_n(&ahead, s.n), s) && bp_rd_left(&ahead) == bp_rd_left(rd));
+    FUZZ_HOLDS(bp_cbor_get_uint(&wrong) == 0 && bp_is(bp_rd_state(&wrong), BP_E_MALFORMED));
+    return s;
+}
+
 static void copy_one(bp_rd *rd, bp_cw *w)
 {
     switch (bp_cbor_peek(rd)) {
@@ -24,7 +55,7 @@ static void copy_one(bp_rd *rd, bp_cw *w)
         break;
     }
     case BP_CBOR_BSTR:
-        bp_cw_bstr(w, bp_cbor_get_bstr(rd));
+        bp_cw_bstr(w, get_bytes(rd));
         break;
     case BP_CBOR_TSTR:
         bp_cw_tstr(w, bp_cbor_get_tstr(rd));
@@ -39,6 +70,8 @@ static void copy_one(bp_rd *rd, bp_cw *w)
         bp_cw_tag(w, bp_cbor_get_tag(rd));
         break;
     case BP_CBOR_SIMPLE:
+        copy_simple(rd, w);
+        break;
     case BP_CBOR_END:
     default:
         bp_cw_item(w, bp_cbor_get_item(rd));
