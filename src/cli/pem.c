@@ -40,26 +40,10 @@ static size_t find(bp_span in, size_t from, const char *what, const char *label)
     return in.n;
 }
 
-/* Decodes base64 whose lines are of any length, four characters at a time. */
 static bp_result decode(bp_span body, uint8_t *room, size_t cap, bp_span *ret)
 {
     bp_wr wr = bp_wr_over(room, cap);
-    uint8_t group[4];
-    size_t n = 0;
-    for (size_t i = 0; i < body.n; i++) {
-        const uint8_t ch = body.p[i];
-        if (ch == '\n' || ch == '\r' || ch == ' ' || ch == '\t') {
-            continue;
-        }
-        group[n++] = ch;
-        if (n == sizeof group) {
-            bp_base64_read(&wr, BP_SPAN_OF(group));
-            n = 0;
-        }
-    }
-    if (n != 0) {
-        return BP_FAIL(MALFORMED);
-    }
+    bp_base64_read_wrapped(&wr, body);
     BP_TRY(bp_wr_finish(&wr));
     *ret = bp_wr_span(&wr);
     return BP_OK;

@@ -70,3 +70,28 @@ void bp_base64_read(bp_wr *wr, bp_span text)
         bp_wr_bytes(wr, bp_span_of(out, 3 - pad));
     }
 }
+
+void bp_base64_read_wrapped(bp_wr *wr, bp_span text)
+{
+    uint8_t group[4];
+    size_t n = 0;
+    bool is_over = false; /* padding came, which ends the text */
+    for (size_t i = 0; i < text.n; i++) {
+        const uint8_t c = text.p[i];
+        if (c == '\n' || c == '\r' || c == ' ' || c == '\t') {
+            continue;
+        }
+        group[n++] = c;
+        if (n == sizeof group) {
+            bp_base64_read(wr, BP_SPAN_OF(group));
+            if (is_over) {
+                bp_wr_fail(wr, BP_FAIL(MALFORMED));
+            }
+            is_over = c == '=';
+            n = 0;
+        }
+    }
+    if (n != 0) {
+        bp_wr_fail(wr, BP_FAIL(MALFORMED));
+    }
+}

@@ -12,5 +12,7 @@
 void bp_base64_write(bp_wr *wr, bp_span in);
 /* Decodes text as a whole into wr. MALFORMED (sticks in wr): not base64, or not in its one spelling. */
 void bp_base64_read(bp_wr *wr, bp_span text);
+/* The same, with blanks, tabs and line ends anywhere in the text (RFC 8951 section 3.1, RFC 7468 section 2). */
+void bp_base64_read_wrapped(bp_wr *wr, bp_span text);
 
 #endif

@@ -221,12 +221,34 @@ static void base64_rows(void)
     }
 }
 
+/* Blanks are of no meaning wherever they stand; padding still ends the text. */
+BP_CASE(base64_is_wrapped)
+{
+    static const char *const same[] = {"Zm9vYmE=", "Zm9v\r\nYmE=\r\n", " Z m\t9vYmE\n=", "\n\nZm9vYm\n\nE="};
+    static const char *const bad[] = {"Zm9vYmE", "Zm9vYmE=Zg==", "Zg==\nZg==", "Zm9v YmE", "Zm9v*", "Z\v2==", "="};
+    uint8_t out[16];
+    for (size_t i = 0; i < sizeof same / sizeof same[0]; i++) {
+        bp_wr wr = bp_wr_over(out, sizeof out);
+        bp_base64_read_wrapped(&wr, bp_span_cstr(same[i]));
+        BP_CHECK(bp_span_equal(bp_wr_span(&wr), BP_SPAN_STR("fooba")));
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        bp_wr wr = bp_wr_over(out, sizeof out);
+        bp_base64_read_wrapped(&wr, bp_span_cstr(bad[i]));
+        BP_CHECK(bp_is(bp_wr_finish(&wr), BP_E_MALFORMED));
+    }
+    bp_wr small = bp_wr_over(out, 4);
+    bp_base64_read_wrapped(&small, BP_SPAN_STR("Zm9v YmE="));
+    BP_CHECK(bp_is(bp_wr_finish(&small), BP_E_NO_SPACE));
+}
+
 /* clang-format off */
 BP_SUITE(der,
     BP_TABLE(sequences)
     BP_TABLE(integers)
     BP_TABLE(times)
     BP_TABLE(base64_rows)
+    BP_RUN(base64_is_wrapped)
     BP_RUN(booleans_have_two_values)
     BP_RUN(bit_strings_are_whole_bytes)
     BP_RUN(any_takes_elements_one_by_one)
