@@ -395,8 +395,8 @@ static void done(bp_cw *w)
             const size_t at = w->level[i].at;
             /* What did not fit cannot be compared; bp_cw_finish then says NO_SPACE. */
             const bp_span out = bp_wr_span(&w->wr);
-            const bp_span before = bp_span_sub(out, w->level[i].key_at, w->level[i].key_n);
-            if (out.n > 0 && !is_before(before, bp_span_sub(out, at, w->due - at))) {
+            if (out.n > 0 && !is_before(bp_span_sub(out, w->level[i].key_at, w->level[i].key_n),
+                                        bp_span_sub(out, at, w->due - at))) {
                 bp_wr_fail(&w->wr, BP_FAIL(NOT_CANONICAL));
             }
             w->level[i].key_at = at;
