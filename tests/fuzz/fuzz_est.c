@@ -21,8 +21,10 @@ static void try_request(bp_span der)
     }
     FUZZ_HOLDS(fuzz_is_inside(csr.tbs, der) && fuzz_is_inside(csr.signature, der));
     FUZZ_HOLDS(fuzz_is_inside(csr.attributes, csr.tbs) && fuzz_is_inside(csr.spki, csr.tbs));
-    FUZZ_HOLDS(!bp_failed(bp_spki_write(&csr.key, out, sizeof out, &n)));
-    FUZZ_HOLDS(bp_span_equal(bp_span_of(out, n), csr.spki));
+    if (csr.key.type != BP_KEY_NONE) { /* none: a kind of key that nothing here uses, refused by who reads the request */
+        FUZZ_HOLDS(!bp_failed(bp_spki_write(&csr.key, out, sizeof out, &n)));
+        FUZZ_HOLDS(bp_span_equal(bp_span_of(out, n), csr.spki));
+    }
 }
 
 static bool is_blank(uint8_t c)
