@@ -188,6 +188,15 @@ enum bp_outcome bp_agent_use_slot(struct bp_agent *a, enum bp_slot_name at)
         return bp_agent_say(a, BP_FAILED, "the stored credential is not usable: %s. Enrol anew.",
                             bp_error_text(bp_error_of(r)));
     }
+    /* Said here, and not as a handshake that fails: it is what a thief of the disk, or an owner after a clear, sees. */
+    struct bp_rot_trace trace = {0, ""};
+    r = a->rot->ops->key_load(a->rot, blob_of(&a->dev.ak), &trace);
+    if (!bp_failed(r)) {
+        r = a->rot->ops->key_load(a->rot, blob_of(&a->slot.key), &trace);
+    }
+    if (bp_failed(r)) {
+        return bp_agent_say_root(a, r, &trace, "opening this device's keys");
+    }
     a->at = at;
     a->not_before_s = cert.not_before_s;
     a->not_after_s = cert.not_after_s;
