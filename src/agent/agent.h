@@ -10,6 +10,7 @@
 #include "agent/collect.h"
 #include "agent/remote.h"
 #include "agent/state.h"
+#include "codec/x509.h"
 #include "core/devid.h"
 #include "port/clock.h"
 #include "port/entropy.h"
@@ -61,6 +62,9 @@ struct bp_agent {
     uint32_t tier, due_ms;
     bool renew;
     char reason[BP_DEVICE_TEXT_MAX + 1], life[64];
+    /* The key of the server's log; log_spki_n 0: not known in this process yet. */
+    uint8_t log_spki[BP_SPKI_MAX];
+    size_t log_spki_n;
     uint8_t *head; /* signed checkpoint of the last answer, or NULL */
     size_t head_n;
 };
@@ -139,7 +143,7 @@ enum bp_outcome bp_agent_renew(struct bp_agent *a);
 /* Finds out whether the newer credential of a slot works, and takes it into use. */
 enum bp_outcome bp_agent_promote(struct bp_agent *a, enum bp_slot_name at);
 
-/* head.c: compares the head of the last answer with the one kept, asks for the proof, keeps the newer. */
+/* head.c: verifies the head of the last answer, compares it with the one kept, asks for the proof, keeps the newer. */
 enum bp_outcome bp_agent_check_head(struct bp_agent *a);
 
 /* run.c */

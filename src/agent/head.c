@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* agent/head - the device as a witness: it keeps the newest head of the server's log and lets no other history pass.
  *
- * The signature on a head is not judged here (the device has no use for the log's key; who is shown the kept head has):
- * what counts is that one server, authenticated by TLS, may not show two histories. */
+ * Only a head that the log's key signed is compared and kept: one that is kept is proof to anybody, against whoever signed
+ * it. The key comes with a certificate by the root, which is asked for once and judged again whenever it is loaded. */
 #include "agent/agent.h"
+#include "agent/witness.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "codec/note.h"
 #include "core/merkle.h"
 #include "platform/alloc.h"
 
 #define BP_MODULE AGENT
 
 #define HEAD_FILE "head"
+#define KEY_FILE  "log.der"
 
 static bp_result read_head(bp_span text, struct bp_checkpoint *ret)
 {
@@ -84,6 +85,85 @@ static enum bp_outcome compare(struct bp_agent *a, bp_span kept, const struct bp
     return o;
 }
 
+/* --- the log's key --- */
+
+/* NULL: good, and taken. */
+static const char *take_key(struct bp_agent *a, bp_span cert)
+{
+    struct bp_x509 key;
+    const char *bad = bp_witness_key(a->crypto, bp_span_of(a->dev.anchor, a->dev.anchor_n), cert,
+                                     bp_agent_now_s(a) * 1000, &key);
+    if (bad == NULL && key.spki.n > sizeof a->log_spki) {
+        bad = "the key is too long";
+    }
+    if (bad == NULL) {
+        memcpy(a->log_spki, key.spki.p, key.spki.n);
+        a->log_spki_n = key.spki.n;
+    }
+    return bad;
+}
+
+static enum bp_outcome fetch_key(struct bp_agent *a)
+{
+    struct bp_reply reply;
+    bp_result r = bp_remote_call(a->device, "/bedplate/v1/log/certificate", NULL, BP_SPAN_EMPTY, &reply);
+    if (bp_failed(r)) {
+        return bp_agent_say_call(a, r, a->device, "asking for the certificate of the log's key");
+    }
+    if (reply.status != 200) {
+        return bp_agent_say_reply(a, &reply, "asking for the certificate of the log's key");
+    }
+    const char *bad = take_key(a, reply.body);
+    if (bad != NULL) {
+        return bp_agent_say(a, BP_REFUSED, "the certificate that %s shows for its log is not accepted (%s). Tell the operators.",
+                            a->dev.host, bad);
+    }
+    r = bp_state_text_save(a->state, KEY_FILE, reply.body);
+    return bp_failed(r) ? bp_agent_say(a, BP_FAILED,
+                                       "the certificate of the log's key cannot be stored: %s. Check the state folder's room.",
+                                       bp_error_text(bp_error_of(r)))
+                        : BP_DONE;
+}
+
+/* The kept one when it is still good, else the server's. *ret_is_fresh: it was asked for now. */
+static enum bp_outcome need_key(struct bp_agent *a, bool *ret_is_fresh)
+{
+    uint8_t *cert = NULL;
+    size_t n = 0;
+    *ret_is_fresh = false;
+    if (a->log_spki_n != 0) {
+        return BP_DONE;
+    }
+    const bool is_kept =
+        !bp_failed(bp_state_text_load(a->state, KEY_FILE, &cert, &n)) && take_key(a, bp_span_of(cert, n)) == NULL;
+    bp_free(cert);
+    *ret_is_fresh = !is_kept;
+    return is_kept ? BP_DONE : fetch_key(a);
+}
+
+/* BP_DONE: the head shown is the log's, and in *ret. A key that took the place of the kept one is asked for once. */
+static enum bp_outcome verify(struct bp_agent *a, bp_span shown, struct bp_checkpoint *ret)
+{
+    bool is_fresh = false;
+    bool is_unsigned = false;
+    enum bp_outcome o = need_key(a, &is_fresh);
+    if (o != BP_DONE) {
+        return o;
+    }
+    const char *bad =
+        bp_witness_head(a->crypto, shown, a->dev.host, bp_span_of(a->log_spki, a->log_spki_n), ret, &is_unsigned);
+    if (bad != NULL && is_unsigned && !is_fresh) {
+        o = fetch_key(a);
+        if (o != BP_DONE) {
+            return o;
+        }
+        bad = bp_witness_head(a->crypto, shown, a->dev.host, bp_span_of(a->log_spki, a->log_spki_n), ret, &is_unsigned);
+    }
+    return bad == NULL ? BP_DONE
+                       : bp_agent_say(a, BP_REFUSED, "the log head that %s shows %s. It is not kept. Tell the operators.",
+                                      a->dev.host, bad);
+}
+
 enum bp_outcome bp_agent_check_head(struct bp_agent *a)
 {
     struct bp_checkpoint now;
@@ -94,10 +174,10 @@ enum bp_outcome bp_agent_check_head(struct bp_agent *a)
     if (a->head_n == 0) {
         return BP_DONE;
     }
-    if (bp_failed(read_head(shown, &now))) {
-        return bp_agent_say(a, BP_REFUSED, "the log head that %s shows cannot be read. Tell the operators.", a->dev.host);
+    enum bp_outcome o = verify(a, shown, &now);
+    if (o != BP_DONE) {
+        return o;
     }
-    enum bp_outcome o = BP_DONE;
     if (!bp_failed(bp_state_text_load(a->state, HEAD_FILE, &kept, &kept_n))) {
         o = compare(a, bp_span_of(kept, kept_n), &now, &is_newer);
         bp_free(kept);

@@ -283,7 +283,7 @@ bp_result bp_agent_slot_write(const struct bp_agent_slot *v, uint8_t *p, size_t 
 /* Whether a killed process was still writing this file: a name of ours, a dot, and the letters of mkostemp. */
 static bool is_half_written(const char *name)
 {
-    static const char *const ours[] = {"device.cbor.", "slot-a.cbor.", "slot-b.cbor.", "head.", "last.json."};
+    static const char *const ours[] = {"device.cbor.", "slot-a.cbor.", "slot-b.cbor.", "head.", "log.der.", "last.json."};
     for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++) {
         const size_t n = strlen(ours[i]);
         if (strncmp(name, ours[i], n) == 0 && strlen(name) == n + LINKS_AT_END) {

@@ -5,6 +5,7 @@
  *     slot-a.cbor  0600  a credential: LDevID key (wrapped), its auth value, its certificate
  *     slot-b.cbor  0600  the other one: a new key lives here until it has made a real call
  *     head         0644  the newest head of the server's log, as it was signed
+ *     log.der      0644  the certificate of the log's key
  *     last.json    0644  what the last attestation said, for `status`
  *     lock               held by the process that uses the root
  *
@@ -74,7 +75,7 @@ static inline enum bp_slot_name bp_slot_other(enum bp_slot_name name)
     return name == BP_SLOT_A ? BP_SLOT_B : BP_SLOT_A;
 }
 
-/* Small public files by name ("head", "last.json"); the caller owns *ret (bp_free). */
+/* Small public files by name ("head", "log.der", "last.json"); the caller owns *ret (bp_free). */
 BP_MUST_CHECK bp_result bp_state_text_load(const struct bp_state *s, const char *name, uint8_t **ret, size_t *ret_n);
 BP_MUST_CHECK bp_result bp_state_text_save(const struct bp_state *s, const char *name, bp_span text);
 

@@ -48,7 +48,7 @@ def check_invitation(s, operate, d):
     case("agent.an_invited_device_enrols_by_the_roots_hash", code == 0, f"{code} {err}")
 
 
-def check_attest(operate, d):
+def check_attest(s, operate, d):
     code, out, err = d.call("attest", "--json")
     case("agent.attest_is_affirming", code == 0 and json.loads(out)["tier"] == "affirming", f"{code} {out} {err}")
     devices = json.loads(operate("device", "ls"))
@@ -56,6 +56,13 @@ def check_attest(operate, d):
     case("agent.the_operator_sees_a_virtual_root", d.status()["device"] in text and "virtual" in text, text)
     with open(f"{d.state}/head", encoding="utf-8") as f:
         head = f.read().split("\n")
+    with open(f"{d.state}/log.der", "rb") as f, open(os.path.join(s.dir, "certs/log.der"), "rb") as real:
+        case("agent.it_keeps_the_certificate_of_the_logs_key", f.read() == real.read())
+    shutil.copy(os.path.join(s.dir, "certs/result.der"), f"{d.state}/log.der")
+    os.rename(f"{d.state}/head", f"{d.state}/head-kept")
+    code, out, err = d.call("attest", "--json")
+    case("agent.a_certificate_that_is_not_the_logs_is_asked_for_again", code == 0 and os.path.exists(f"{d.state}/head"), err)
+    os.remove(f"{d.state}/head-kept")
     case("agent.it_keeps_the_logs_head", head[0] == "localhost/log" and int(head[1]) > 0, str(head))
 
 
@@ -176,7 +183,7 @@ def main():
             check_anchor(s, devices[0])
             check_waiting_room(s, operate, devices[0])
             check_invitation(s, operate, devices[1])
-            check_attest(operate, devices[0])
+            check_attest(s, operate, devices[0])
             check_run(s, devices[0])
             check_request(s, devices[0])
             check_kills(devices[0])

@@ -255,6 +255,7 @@ void bp_k_anchor(struct bp_job *j);
 void bp_k_root(struct bp_job *j);
 void bp_k_issuing(struct bp_job *j);
 void bp_k_crl(struct bp_job *j);
+void bp_k_log_certificate(struct bp_job *j);
 void bp_k_checkpoint(struct bp_job *j);
 void bp_k_consistency(struct bp_job *j);
 

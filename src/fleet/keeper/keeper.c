@@ -34,6 +34,7 @@ static const struct endpoint table[] = {
      bp_k_attest_device},
     {"device", "GET", EST "cacerts", NULL, 0, true, bp_k_est_cacerts},
     {"device", "POST", EST "simplereenroll", PKCS_10, BP_KEEPER_CSR_MAX, true, bp_k_est_reenrol},
+    {"device", "GET", "/bedplate/v1/log/certificate", NULL, 0, true, bp_k_log_certificate},
     {"device", "GET", "/bedplate/v1/log/checkpoint", NULL, 0, true, bp_k_checkpoint},
     {"device", "GET", "/bedplate/v1/log/consistency", NULL, 0, true, bp_k_consistency},
     {"status", "GET", "/crl/issuing-0.crl", NULL, 0, false, bp_k_crl},

@@ -22,6 +22,11 @@ void bp_k_issuing(struct bp_job *j)
     bp_k_ok(j, BP_SPAN_STR("application/pkix-cert"), j->k->cfg.issuing_der);
 }
 
+void bp_k_log_certificate(struct bp_job *j)
+{
+    bp_k_ok(j, BP_SPAN_STR("application/pkix-cert"), j->k->cfg.log_der);
+}
+
 void bp_k_crl(struct bp_job *j)
 {
     uint64_t number = 0;

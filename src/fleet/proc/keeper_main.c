@@ -412,6 +412,7 @@ static bp_result start(void *self)
                                    .root_der = m->site->cert[BP_SITE_CERT_ROOT],
                                    .issuing_der = m->site->cert[BP_SITE_CERT_ISSUING],
                                    .infra_der = m->site->cert[BP_SITE_CERT_INFRA],
+                                   .log_der = m->site->cert[BP_SITE_CERT_LOG],
                                    .device_port = m->c->device_port,
                                    .brownfield_der = m->site->cert[BP_SITE_CERT_BROWNFIELD],
                                    .policy = m->policy,

@@ -4,7 +4,10 @@
 #include "harness.h"
 #include "unit/fleet/keeper/stage.h"
 
+#include "codec/note.h"
+#include "codec/x509.h"
 #include "core/merkle.h"
+#include "fleet/authority/x509.h"
 
 static bool is(const char *a, const char *b)
 {
@@ -310,6 +313,15 @@ BP_CASE(heads_are_signed_and_proven)
     const struct world_reply *r =
         world_ask(w, "device", "GET", "/bedplate/v1/log/checkpoint", NULL, BP_SPAN_EMPTY, &peer);
     BP_CHECK(r->http.status == 200 && r->http.body.n > 0);
+    struct bp_note note;
+    struct bp_checkpoint cp;
+    BP_CHECK(!bp_failed(bp_note_read(r->http.body, &note)) && !bp_failed(bp_checkpoint_read(&note, &cp)));
+    const struct world_reply *key =
+        world_ask(w, "device", "GET", "/bedplate/v1/log/certificate", NULL, BP_SPAN_EMPTY, &peer);
+    struct bp_x509 cert;
+    BP_CHECK(key->http.status == 200 && !bp_failed(bp_x509_profile_check(key->http.body, BP_CERT_LOG, w->plant.sim.wall_ms)));
+    BP_CHECK(!bp_failed(bp_x509_read(key->http.body, &cert)) &&
+             !bp_failed(bp_note_verify(w->plant.crypto, &note, cp.origin, cert.spki)));
     char target[96];
     const uint64_t second = world_log_size(w);
     (void)snprintf(target, sizeof target, "/bedplate/v1/log/consistency?from=%lu&to=%lu", (unsigned long)first,

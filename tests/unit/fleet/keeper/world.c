@@ -197,6 +197,7 @@ static bool start_keeper(struct world *w)
                                    .root_der = w->plant.site->cert[BP_SITE_CERT_ROOT],
                                    .issuing_der = w->plant.site->cert[BP_SITE_CERT_ISSUING],
                                    .infra_der = w->plant.site->cert[BP_SITE_CERT_INFRA],
+                                   .log_der = w->plant.site->cert[BP_SITE_CERT_LOG],
                                    .brownfield_der = w->plant.site->cert[BP_SITE_CERT_BROWNFIELD],
                                    .policy = w->with_policy ? w->policy : NULL,
                                    .routes = &route,

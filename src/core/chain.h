@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cli/chain - the certificates of a bundle: the facts of our own authorities' profiles, and nothing looser.
+/* core/chain - the root and the keys that it certifies for statements: the facts of our own authorities' profiles, and nothing looser.
  *
  * The root certifies the three keys itself; what may stand in such certificates is known to the byte, so no general
  * path validation is needed. Texts of refusals live as long as the program. */
-#ifndef BP_CLI_CHAIN_H
-#define BP_CLI_CHAIN_H
+#ifndef BP_CORE_CHAIN_H
+#define BP_CORE_CHAIN_H
 
 #include "codec/x509.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cli/chain - the root, and what it certified. */
-#include "cli/chain.h"
+/* core/chain - the root, and what it certified. */
+#include "core/chain.h"
 
 #define OID(name, ...) static const uint8_t name[] = {__VA_ARGS__}
 OID(oid_ski, 0x55, 0x1d, 0x0e);
@@ -63,7 +63,7 @@ const char *bp_chain_root(struct bp_crypto *c, bp_span der, const uint8_t anchor
 {
     uint8_t hash[BP_SHA256_SIZE];
     if (bp_failed(bp_hash(c, BP_HASH_SHA256, der, hash)) || memcmp(hash, anchor, sizeof hash) != 0) {
-        return "chain-anchor: the bundle's root is not the anchor";
+        return "chain-anchor: the root is not the anchor";
     }
     if (bp_failed(bp_x509_read(der, ret))) {
         return "chain-form: the root is not a certificate";
