@@ -118,6 +118,11 @@ BP_CASE(a_credential_opens_for_its_own_chip_and_key_only)
 
 static bool judge(bool first, const uint8_t bound[32], int64_t now_ms)
 {
+    struct bp_tpm_public ek, ak;
+    struct bp_tpm_name name, child = {0};
+    BP_CHECK(ok(bp_tpm_public_read(bp_span_of(device.chip.public_area, device.chip.public_n), &ek)) &&
+             ok(bp_tpm_public_read(bp_span_of(device.ak_public, device.ak_public_n), &ak)) &&
+             ok(bp_tpm_name(crypto, &ak, &name)) && ok(bp_tpm_child_of_ek(crypto, &ek, bp_tpm_name_span(&name), &child)));
     const struct bp_appraise_request req = {.evidence = bp_span_of(evidence, evidence_n),
                                             .nonce = BP_SPAN_OF(device.nonce),
                                             .device_id = BP_SPAN_OF(device.id),
@@ -129,7 +134,9 @@ static bool judge(bool first, const uint8_t bound[32], int64_t now_ms)
                                             .now_ms = now_ms,
                                             .zone = BP_SPAN_STR("sim"),
                                             .activation = first,
-                                            .root_class = BP_SPAN_STR("software")};
+                                            .root_class = BP_SPAN_STR("software"),
+                                            .parents = 1,
+                                            .qualified = {bp_tpm_name_span(&child)}};
     return ok(bp_appraise(crypto, &refs, &req, arena, sizeof arena, &out));
 }
 
