@@ -104,7 +104,11 @@ def check_kills(d):
     case("agent.killed_at_any_moment_it_keeps_its_state", whole == KILLS, f"{whole} of {KILLS}")
     code, out, err = d.call("attest")
     case("agent.killed_often_it_still_attests", code == 0, f"{code} {out} {err}")
-    case("agent.some_renewals_went_through", d.status()["generation"] > before["generation"], str(d.status()))
+    d.start()
+    until(30, lambda: "affirming" in d.said())
+    d.process.send_signal(signal.SIGHUP)
+    case("agent.killed_often_it_still_renews", until(30, lambda: "certificate renewed" in d.said()) and d.stop() == 0
+         and d.status()["generation"] > before["generation"], str(d.status()))
     left = [n for n in os.listdir(d.state) if n.count(".") > 1]
     case("agent.nothing_half_written_is_left", not left, str(left))
 
