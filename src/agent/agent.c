@@ -47,8 +47,9 @@ enum bp_outcome bp_agent_say_root(struct bp_agent *a, bp_result r, const struct 
                                                : "Look at the root of trust";
     const enum bp_outcome o = bp_is(r, BP_E_DENIED) || bp_is(r, BP_E_MISMATCH) ? BP_REFUSED : BP_FAILED;
     if (trace != NULL && trace->what != NULL && trace->what[0] != '\0') {
-        return bp_agent_say(a, o, "%s: root of trust: %s (%s, code 0x%x). %s.", doing,
-                            bp_error_text(bp_error_of(r)), trace->what, (unsigned)trace->rc, next);
+        const char *what = bp_is(r, BP_E_MISMATCH) ? "they are not of this chip" : bp_error_text(bp_error_of(r));
+        return bp_agent_say(a, o, "%s: root of trust: %s (%s, code 0x%x). %s.", doing, what, trace->what,
+                            (unsigned)trace->rc, next);
     }
     return bp_agent_say(a, o, "%s: %s. %s.", doing, bp_error_text(bp_error_of(r)), next);
 }
