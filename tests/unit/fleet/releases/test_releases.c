@@ -112,7 +112,7 @@ static void every_move(void)
     for (int from = 0; from < 4; from++) {
         for (int to = 0; to < 4; to++) {
             char name[64];
-            char zone[16];
+            char zone[32];
             (void)snprintf(name, sizeof name, "move.%s_to_%s", bp_acceptance_name((enum bp_acceptance)from), bp_acceptance_name((enum bp_acceptance)to));
             (void)snprintf(zone, sizeof zone, "z%d%d", from, to);
             bp_case_begin();
