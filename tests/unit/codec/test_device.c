@@ -13,7 +13,6 @@ static union {
     struct bp_answer answer;
     struct bp_nonce nonce;
     struct bp_consistency consistency;
-    uint8_t byte[1];
 } in, out;
 
 static void fill_hello(void)
@@ -121,8 +120,9 @@ static const struct {
 
 static bool is_zero(size_t n)
 {
+    const uint8_t *p = (const uint8_t *)&out;
     for (size_t i = 0; i < n; i++) {
-        if (out.byte[i] != 0) {
+        if (p[i] != 0) {
             return false;
         }
     }
