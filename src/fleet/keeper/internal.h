@@ -138,7 +138,7 @@ struct bp_keeper {
     /* results to sign */
     struct bp_job *signing; /* wait; oldest first */
     struct bp_job **signing_end;
-    bool is_signing;
+    void *batch; /* what the log signer works on (verdict.c), NULL: nothing; ours to free */
 
     /* policy, settings */
     bool has_policy;

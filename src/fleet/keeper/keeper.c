@@ -345,6 +345,7 @@ void bp_keeper_free(struct bp_keeper *k)
     while (k->open != NULL) {
         bp_k_drop(k->open);
     }
+    bp_free(k->batch);
     bp_k_contacts_free(k);
     bp_store_free(k->store);
     bp_free(k->stream_text);

@@ -205,7 +205,7 @@ static void on_signed(void *arg, bp_result r, uint64_t status, bp_span body)
     struct bp_keeper *k = b->k;
     struct bp_job *j = b->first;
     struct bp_msg_results *m = bp_alloc(sizeof *m);
-    k->is_signing = false;
+    k->batch = NULL;
     if (!bp_failed(r) && status == 0 &&
         (m == NULL || bp_failed(bp_msg_results_read(body, m)) || m->count != b->count)) {
         r = BP_FAIL(CLOSED);
@@ -269,7 +269,7 @@ static void refuse_waiting(struct bp_keeper *k)
 static void sign_more(struct bp_keeper *k)
 {
     size_t n = 0;
-    while (k->signing != NULL && !k->is_signing) {
+    while (k->signing != NULL && k->batch == NULL) {
         struct bp_msg_results *m = bp_alloc(sizeof *m);
         struct batch *b = m == NULL ? NULL : take_batch(k, m);
         if (b == NULL) {
@@ -283,10 +283,11 @@ static void sign_more(struct bp_keeper *k)
             r = k->port.call(k->port.self, BP_TO_SIGNER_LOG, "sign-results", bp_span_of(k->out, n),
                              BP_K_CALL_MS, on_signed, b);
         }
-        k->is_signing = !bp_failed(r);
         if (bp_failed(r)) {
             refuse_jobs(b->first, r);
             bp_free(b);
+        } else {
+            k->batch = b;
         }
     }
 }
