@@ -198,7 +198,7 @@ bp_result bp_sandbox_own(const char *dir)
 
 /* ---- first step ---- */
 
-static bp_result limit(int what, rlim_t soft)
+static bp_result limit(__rlimit_resource_t what, rlim_t soft)
 {
     struct rlimit rl;
     if (getrlimit(what, &rl) != 0) {
@@ -394,11 +394,11 @@ static bool allow_some(scmp_filter_ctx ctx)
 {
     /* Reading limits, not setting them; memory without the right to run it. */
     const struct scmp_arg_cmp no_exec = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0);
-    return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SYS(prlimit64), 1, SCMP_A2(SCMP_CMP_EQ, 0)) == 0 &&
+    return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SYS(prlimit64), 1, SCMP_A2(SCMP_CMP_EQ, 0, 0)) == 0 &&
            seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SYS(mmap), 1, no_exec) == 0 &&
            seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SYS(mprotect), 1, no_exec) == 0 &&
-           seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, FIONBIO)) == 0 &&
-           seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, FIONREAD)) == 0;
+           seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, FIONBIO, 0)) == 0 &&
+           seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, FIONREAD, 0)) == 0;
 }
 
 static bp_result close_calls(enum bp_kind kind, uint32_t *fences)
