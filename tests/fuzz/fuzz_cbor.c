@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/fuzz/fuzz_cbor - what is accepted re-encodes to itself, item by item; what is refused writes nothing. */
+/* tests/fuzz/fuzz_cbor - what is accepted re-encodes to itself, item by item; what is refused writes nothing,
+ * and reads as nothing. */
 #include "codec/cbor.h"
 #include "fuzz/fuzz.h"
 
@@ -36,11 +37,43 @@ static bp_span get_bytes(bp_rd *rd)
     return s;
 }
 
+/* A byte string goes out in one, or as its head and its content where that may be: not inside a key. */
+static void copy_bytes(bp_cw *w, bp_span s)
+{
+    if (s.n % 2 != 0) {
+        bp_cw_bstr(w, s);
+        return;
+    }
+    bp_cw parts = *w;
+    bp_cw_bstr_head(&parts, s.n);
+    if (bp_failed(parts.wr.state)) {
+        FUZZ_HOLDS(bp_is(parts.wr.state, BP_E_BAD_ARGUMENT) && parts.wr.n == w->wr.n);
+        bp_cw_bstr(w, s);
+        return;
+    }
+    bp_wr_bytes(&parts.wr, s);
+    *w = parts;
+}
+
+/* Odd ones as signed numbers, where they are some. */
+static void copy_uint(bp_rd *rd, bp_cw *w)
+{
+    bp_rd ahead = *rd;
+    const int64_t number = bp_cbor_get_int(&ahead);
+    const uint64_t v = bp_cbor_get_uint(rd);
+    FUZZ_HOLDS(bp_failed(bp_rd_state(&ahead)) ? v > INT64_MAX && number == 0 : v == (uint64_t)number);
+    if (v % 2 != 0 && v <= INT64_MAX) {
+        bp_cw_int(w, number);
+    } else {
+        bp_cw_uint(w, v);
+    }
+}
+
 static void copy_one(bp_rd *rd, bp_cw *w)
 {
     switch (bp_cbor_peek(rd)) {
     case BP_CBOR_UINT:
-        bp_cw_uint(w, bp_cbor_get_uint(rd));
+        copy_uint(rd, w);
         break;
     case BP_CBOR_NINT: {
         /* Below int64 only a whole item can carry it. */
@@ -55,7 +88,7 @@ static void copy_one(bp_rd *rd, bp_cw *w)
         break;
     }
     case BP_CBOR_BSTR:
-        bp_cw_bstr(w, get_bytes(rd));
+        copy_bytes(w, get_bytes(rd));
         break;
     case BP_CBOR_TSTR:
         bp_cw_tstr(w, bp_cbor_get_tstr(rd));
@@ -79,10 +112,46 @@ static void copy_one(bp_rd *rd, bp_cw *w)
     }
 }
 
+static void is_refused_or_inside(const bp_rd *rd, bp_span s, bp_span in)
+{
+    FUZZ_HOLDS(bp_failed(bp_rd_state(rd)) ? s.n == 0 : fuzz_is_inside(s, in));
+}
+
+/* The getters on bytes that nothing has checked: what they refuse reads as nothing, and the refusal stays. */
+static void get_unchecked(bp_span in)
+{
+    bp_rd rd = bp_rd_over(in);
+    is_refused_or_inside(&rd, bp_cbor_get_bstr(&rd), in);
+    rd = bp_rd_over(in);
+    is_refused_or_inside(&rd, bp_cbor_get_bstr_n(&rd, 4), in);
+    rd = bp_rd_over(in);
+    is_refused_or_inside(&rd, bp_cbor_get_tstr(&rd), in);
+    rd = bp_rd_over(in);
+    is_refused_or_inside(&rd, bp_cbor_get_item(&rd), in);
+    rd = bp_rd_over(in);
+    const uint64_t v = bp_cbor_get_uint(&rd);
+    FUZZ_HOLDS(!bp_failed(bp_rd_state(&rd)) || v == 0);
+    rd = bp_rd_over(in);
+    const int64_t number = bp_cbor_get_int(&rd);
+    if (bp_failed(bp_rd_state(&rd))) {
+        const bp_result first = bp_rd_state(&rd);
+        FUZZ_HOLDS(number == 0 && bp_cbor_get_tag(&rd) == 0 && bp_cbor_get_item(&rd).n == 0);
+        FUZZ_HOLDS(bp_cbor_peek(&rd) == BP_CBOR_END || bp_failed(bp_rd_state(&rd)));
+        FUZZ_HOLDS(bp_rd_state(&rd).word == first.word);
+    }
+    rd = bp_rd_over(in);
+    const size_t items = bp_cbor_get_array(&rd);
+    FUZZ_HOLDS(items <= in.n);
+    rd = bp_rd_over(in);
+    const size_t pairs = bp_cbor_get_map(&rd);
+    FUZZ_HOLDS(pairs <= in.n / 2);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const bp_span in = bp_span_of(data, size);
     const bool accepted = !bp_failed(bp_cbor_check(in));
+    get_unchecked(in);
     uint8_t *out = malloc(size + 1);
     if (out == NULL) {
         return 0;

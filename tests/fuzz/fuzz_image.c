@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/fuzz/fuzz_image - what `bedplate release` reads of a kernel image: PE files and initial RAM disks. The first byte
- * chooses. Every span lies inside the file; what is refused changes nothing; the digest does not depend on the checksum
- * and on the entry of the certificate table, and does on the first byte; a walk over an archive ends and moves on. */
+ * chooses. Every span lies inside the file; sections and files, written again from what was read of them, are the headers
+ * that stand there; what is refused changes nothing; the digest does not depend on the checksum and on the entry of the
+ * certificate table, and does on the first byte; a walk over an archive ends and moves on. */
+#include "base/buf.h"
 #include "cli/initrd.h"
 #include "cli/pe.h"
 #include "fuzz/fuzz.h"
@@ -44,6 +46,26 @@ static void check_digest(bp_span in, const struct bp_pe *pe)
     FUZZ_HOLDS(!digest(bp_span_of(copy, in.n), second) || memcmp(first, second, sizeof first) != 0);
 }
 
+/* A section written again as an entry of the table: the same bytes where it was read. */
+static void check_entry(bp_span in, const struct bp_pe *pe, const struct bp_pe_section *s)
+{
+    const size_t at = (size_t)(s->name.p - in.p);
+    uint8_t entry[24] = {0};
+    FUZZ_HOLDS(s->name.n <= BP_PE_NAME_MAX && at + 40 <= in.n && at > pe->checksum_at);
+    bp_rd rd = bp_rd_over(bp_span_sub(in, at + 8, 16));
+    const uint32_t virtual_n = bp_rd_le32(&rd);
+    const uint32_t address = bp_rd_le32(&rd);
+    bp_rd_skip(&rd, 4);
+    const uint32_t raw_at = bp_rd_le32(&rd); /* of an empty section it may say anything */
+    memcpy(entry, s->name.p, s->name.n);
+    bp_wr wr = bp_wr_over(entry + BP_PE_NAME_MAX, 16);
+    bp_wr_le32(&wr, s->data.n < s->raw.n ? (uint32_t)s->data.n : virtual_n);
+    bp_wr_le32(&wr, address);
+    bp_wr_le32(&wr, (uint32_t)s->raw.n);
+    bp_wr_le32(&wr, s->raw.n == 0 ? raw_at : (uint32_t)(s->raw.p - in.p));
+    FUZZ_HOLDS(memcmp(entry, in.p + at, sizeof entry) == 0 && virtual_n >= s->data.n);
+}
+
 static void try_pe(bp_span in)
 {
     static struct bp_pe pe;
@@ -59,8 +81,33 @@ static void try_pe(bp_span in)
         const struct bp_pe_section *s = &pe.section[i];
         FUZZ_HOLDS(fuzz_is_inside(s->name, in) && fuzz_is_inside(s->raw, in) && fuzz_is_inside(s->data, s->raw));
         FUZZ_HOLDS(bp_pe_find(&pe, s->name) != NULL && bp_pe_find(&pe, s->name) <= s);
+        check_entry(in, &pe, s);
     }
     check_digest(in, &pe);
+}
+
+/* Eight digits written as the archive has them, in either case. */
+static bool is_hex8(bp_span in, size_t at, size_t v)
+{
+    static const char digit[] = "0123456789abcdef";
+    for (size_t i = 0; i < 8; i++) {
+        const uint8_t ch = in.p[at + i];
+        if ((ch >= 'A' ? ch | 0x20u : ch) != (uint8_t)digit[v >> (28 - 4 * i) & 15u]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* What was read of a file is what the header before its data says, and stands where a writer would put it. */
+static void check_file(bp_span in, size_t at, size_t base, const struct bp_cpio_entry *e, size_t after)
+{
+    const size_t end = (size_t)(e->data.p - in.p) + e->data.n;
+    const size_t name_end = (size_t)(e->path.p - in.p) + e->path.n;
+    FUZZ_HOLDS(memcmp(in.p + at, "070701", 6) == 0 && (at - base) % 4 == 0);
+    FUZZ_HOLDS(is_hex8(in, at + 14, e->mode) && is_hex8(in, at + 54, e->data.n));
+    FUZZ_HOLDS(is_hex8(in, at + 94, name_end + 1 - at - 110) && in.p[name_end] == 0);
+    FUZZ_HOLDS(((size_t)(e->data.p - in.p) - base) % 4 == 0 && end <= after && after - end < 4);
 }
 
 static void walk(bp_span in)
@@ -69,6 +116,7 @@ static void walk(bp_span in)
     struct bp_cpio_entry e;
     for (;;) {
         const size_t before = cpio.at;
+        const size_t base = cpio.base;
         FUZZ_FILL(e);
         if (bp_failed(bp_cpio_next(&cpio, &e))) {
             FUZZ_HOLDS(fuzz_untouched(&e, sizeof e));
@@ -77,6 +125,8 @@ static void walk(bp_span in)
         FUZZ_HOLDS(cpio.at >= before + 110 && cpio.at <= in.n && cpio.base <= cpio.at);
         FUZZ_HOLDS(fuzz_is_inside(e.path, in) && fuzz_is_inside(e.data, in) && e.path.n <= BP_INITRD_PATH_MAX);
         FUZZ_HOLDS(!bp_initrd_is_measured(&e) || e.data.n != 0);
+        /* Behind the end of an archive the next one begins with its first file. */
+        check_file(in, cpio.base == base ? before : cpio.base, cpio.base, &e, cpio.at);
     }
 }
 

@@ -54,6 +54,15 @@ static void event(const struct bp_tcglog *log, const struct bp_tcg_event *ev)
         bp_tcglog_write_event(&wr, ev->pcr, ev->type, ev->digest, ev->digests, ev->data);
         FUZZ_HOLDS(bp_span_equal(bp_wr_span(&wr), bp_span_sub(log->log, ev->at, ev->size)));
     }
+    if (!log->agile && ev->size <= sizeof out) {
+        bp_wr wr = bp_wr_over(out, sizeof out);
+        bp_wr_le32(&wr, ev->pcr);
+        bp_wr_le32(&wr, ev->type);
+        bp_wr_bytes(&wr, ev->digest[0].digest);
+        bp_wr_le32(&wr, (uint32_t)ev->data.n);
+        bp_wr_bytes(&wr, ev->data);
+        FUZZ_HOLDS(bp_span_equal(bp_wr_span(&wr), bp_span_sub(log->log, ev->at, ev->size)));
+    }
     views(ev);
 }
 

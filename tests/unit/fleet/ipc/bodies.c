@@ -85,8 +85,9 @@ static size_t sample_name(uint8_t *ret, size_t cap)
 static bp_result again_state(bp_span body, uint8_t *ret, size_t cap, size_t *ret_n, bool *ret_touched)
 {
     bool v = true;
+    bool other = false;
     const bp_result r = bp_msg_state_read(body, &v);
-    *ret_touched = bp_failed(r) && !v;
+    *ret_touched = bp_failed(r) ? !bp_failed(bp_msg_state_read(body, &other)) || !v || other : false;
     return bp_failed(r) ? r : bp_msg_state_write(v, ret, cap, ret_n);
 }
 
