@@ -93,7 +93,7 @@ function Row(props: { device: Summary }): JSX.Element {
 export function Root(props: { cls: string }): JSX.Element {
     return isHardware(props.cls)
         ? <span class="root">{rootText(props.cls)}</span>
-        : <span class="root soft" title="Not hardware of its own: whoever runs the machine underneath can change it.">{rootText(props.cls)}</span>;
+        : <span class="root soft" title={props.cls === 'none' ? 'It cannot attest: nothing of it is proven.' : 'Not hardware of its own: whoever runs the machine underneath can change it.'}>{rootText(props.cls)}</span>;
 }
 
 function Counts(props: { overview: Overview; filters: Filters; to: (c: Partial<Filters>) => string }): JSX.Element {

@@ -130,6 +130,7 @@ export function severityLabel(severity: string): Label {
 
 const ROOTS: Readonly<Record<string, string>> = {
     discrete: 'TPM chip', firmware: 'firmware TPM', virtual: 'virtual TPM', software: 'software key', unknown: 'TPM of unknown maker',
+    none: 'no hardware root',
 };
 
 /** What the chain hangs on, as a person says it. */

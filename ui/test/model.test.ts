@@ -46,6 +46,14 @@ test('only hardware counts as hardware', () => {
     assert.equal(rootText('toString'), 'unknown root');
 });
 
+test('what cannot attest is said to have no hardware root', () => {
+    assert.equal(rootText('none'), 'no hardware root');
+    assert.ok(!isHardware('none'));
+    for (const c of ['discrete', 'firmware', 'virtual', 'software', 'unknown', 'none']) {
+        assert.notEqual(rootText(c), 'unknown root', c);
+    }
+});
+
 test('the chain breaks at the first link that does not hold', () => {
     assert.equal(brokenAt([]), -1);
     assert.equal(brokenAt([tile('affirming'), tile('warning')]), -1);
