@@ -7,6 +7,7 @@ import { AppContext, useApp, useIsAdmin, useLoaded } from './context';
 import { Device } from './device';
 import { Events } from './events';
 import { Fleet } from './fleet';
+import { keepFocus } from './focus';
 import { listen } from './live';
 import type { Overview, Session } from './model';
 import { count, ms } from './model';
@@ -88,6 +89,7 @@ function Frame(props: { session: Session; onOut: (message: string) => void }): J
         const timer = told ? setTimeout(() => setTold(undefined), TOLD_MS) : undefined;
         return () => clearTimeout(timer);
     }, [told]);
+    useEffect(keepFocus, []);
     useSessionKept(props.session);
 
     const go = useCallback((path: string, replace = false) => {
@@ -203,7 +205,7 @@ function Top(props: { route: Route; overview: Overview | undefined; onOut: (mess
                     <summary>{session.operator || 'Operator'}<span class="sr">, {session.role}: menu</span></summary>
                     <div>
                         <p class="muted">Role {session.role}{session.zone && session.zone !== '*' ? `, zone ${session.zone}` : ''}<br />Session ends <Age at={ms(session.expires)} never="with its certificate" /></p>
-                        {isAdmin && <button type="button" onClick={() => setCode(true)}>Make a sign-in code</button>}
+                        {isAdmin && <button type="button" data-act="code" onClick={() => setCode(true)}>Make a sign-in code</button>}
                         <button type="button" onClick={() => void leave()}>Sign out</button>
                     </div>
                 </details>

@@ -130,7 +130,7 @@ function Actions(props: { device: DeviceData; reload: () => void }): JSX.Element
         <div class="row actions">
             {isAdmin && d.state === 'waiting' && <Link to={pathOf('waiting')} class="button primary">Approve in the waiting room</Link>}
             {isAdmin && offered.map((a) => (
-                <button key={a} type="button" class={a === 'revoke' || a === 'retire' ? 'quiet-danger' : ''} onClick={() => { setReason(''); setAct(a); }}>{ACTS[a].verb}</button>
+                <button key={a} type="button" data-act={`${a} ${d.id}`} class={a === 'revoke' || a === 'retire' ? 'quiet-danger' : ''} onClick={() => { setReason(''); setAct(a); }}>{ACTS[a].verb}</button>
             ))}
             {!isAdmin && <span class="muted">You may look, not act: your role is {useApp().session.role || 'viewer'}.</span>}
             {d.verdict !== null && d.verdict !== undefined && (

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // parts - the small pieces that views are made of.
 import type { ComponentChildren, JSX } from 'preact';
-import { useEffect, useId, useRef, useState } from 'preact/hooks';
+import { useEffect, useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { ApiError } from './api';
 import { useApp } from './context';
+import { refocus } from './focus';
 import type { Label, Look } from './model';
 import { groups } from './model';
 import { absolute, relative } from './time';
@@ -142,7 +143,8 @@ export function Field(props: {
     );
 }
 
-/** A modal dialog: the browser keeps the focus inside, Escape closes it, and focus returns to where it was. */
+/** A modal dialog: the browser keeps the focus inside, Escape closes it, and focus returns to where it was; when that is no
+ * longer there, to the button that does the same act now. Buttons that open one say which act it is in data-act. */
 export function Dialog(props: {
     title: string; children: ComponentChildren; action: string; isDanger?: boolean; canGo?: boolean;
     onGo: () => Promise<void>; onClose: () => void;
@@ -151,19 +153,23 @@ export function Dialog(props: {
     const id = useId();
     const [busy, setBusy] = useState(false);
     const [error, setError] = useState<ApiError>();
+    const close = useRef(props.onClose);
+    close.current = props.onClose;
 
-    useEffect(() => {
+    // In one act with the page's change: an effect after painting would leave the focus nowhere until then, and its clean-up
+    // runs when the dialog is gone already.
+    useLayoutEffect(() => {
         const from = document.activeElement;
         const dialog = box.current;
+        // The browser may close it by itself: it lets Escape be held back only once after each act of the person.
+        const closed = (): void => close.current();
+        dialog?.addEventListener('close', closed);
         dialog?.showModal();
         (dialog?.querySelector('[data-focus]') as HTMLElement | null)?.focus();
         return () => {
+            dialog?.removeEventListener('close', closed);
             dialog?.close();
-            if (from instanceof HTMLElement && from.isConnected) {
-                from.focus();
-            } else {
-                document.querySelector('main')?.focus();
-            }
+            refocus(from);
         };
     }, []);
 

@@ -26,7 +26,7 @@ export function Policy(): JSX.Element {
                     <h1>Policy</h1>
                     <p class="muted">Forbid beats permit. When nothing permits, the answer is no. A claim that is missing never helps a device.</p>
                 </div>
-                {isAdmin && p && !isEditing && <button type="button" onClick={() => setEditing(true)}>{p.version === 0 ? 'Write a policy' : 'Edit'}</button>}
+                {isAdmin && p && !isEditing && <button type="button" data-act="edit" onClick={() => setEditing(true)}>{p.version === 0 ? 'Write a policy' : 'Edit'}</button>}
             </div>
             {policy.error && <Problem error={policy.error} retry={policy.reload} />}
             {policy.isLoading && <Loading />}
@@ -108,8 +108,8 @@ function Editor(props: { policy: PolicyData; onDone: () => void }): JSX.Element 
             <p id={`${id}-help`} class="help">It takes effect for every device at once, with its next evidence. The document’s own tests must pass first. Tab leaves the field.</p>
             {error && <div class="problem" role="alert"><div><p><strong>{error.line > 0 && `Line ${place.line}${place.column > 0 ? `, column ${place.column}` : ''}: `}{error.message}</strong></p>{error.help !== '' && <p>{error.help}</p>}<p class="muted">Nothing was changed.</p></div></div>}
             <div class="row">
-                <button type="submit" class="primary" disabled={busy || text.trim() === ''}>{busy ? 'Checking…' : 'Check and publish'}</button>
-                <button type="button" onClick={props.onDone}>Cancel</button>
+                <button type="submit" class="primary" data-act="edit" disabled={busy || text.trim() === ''}>{busy ? 'Checking…' : 'Check and publish'}</button>
+                <button type="button" data-act="edit" onClick={props.onDone}>Cancel</button>
                 <label class="button">Read from a file<input class="sr" type="file" accept=".yaml,.yml,.json,text/yaml" onChange={(e) => void read(e.currentTarget.files?.[0])} /></label>
             </div>
         </form>

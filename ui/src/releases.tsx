@@ -77,7 +77,7 @@ export function Releases(props: { filters: Filters; overview: Overview | undefin
                                     <td class="nowrap">
                                         {isAdmin && (Object.keys(ACTS) as Act[]).map((a) => (
                                             <button
-                                                key={a} type="button" class={a === 'withdraw' ? 'small quiet-danger' : 'small'} aria-label={`${ACTS[a].verb} ${r.product} ${r.version}`}
+                                                key={a} type="button" class={a === 'withdraw' ? 'small quiet-danger' : 'small'} data-act={`${a} ${r.id}`} aria-label={`${ACTS[a].verb} ${r.product} ${r.version}`}
                                                 onClick={() => { setZone(a === 'accept' ? '*' : r.acceptances[0]?.zone ?? '*'); setReason(''); setChosen({ act: a, release: r }); }}
                                             >{ACTS[a].verb}</button>
                                         ))}

@@ -28,7 +28,7 @@ export function Waiting(props: { filters: Filters; overview: Overview | undefine
                     <h1>Waiting room</h1>
                     <p class="muted">These devices proved that their chip is genuine. Whether they are yours, only you can say. They leave by themselves after 24 hours.</p>
                 </div>
-                {isAdmin && <button type="button" onClick={() => setInvites(true)}>Invite a device</button>}
+                {isAdmin && <button type="button" data-act="invite" onClick={() => setInvites(true)}>Invite a device</button>}
             </div>
             {list.error && <Problem error={list.error} retry={list.reload} />}
             {list.isLoading && <Loading />}
@@ -51,8 +51,8 @@ export function Waiting(props: { filters: Filters; overview: Overview | undefine
                                     <td class="num"><Age at={ms(d.since ?? d.created)} inRow /></td>
                                     <td><Badge label={trustLabel(d.tier)} /> <span class="muted">{d.reason}</span></td>
                                     <td class="nowrap">
-                                        {isAdmin && <button type="button" class="primary" aria-label={`Approve ${d.short}`} onClick={() => setApproving(d)}>Approve</button>}{' '}
-                                        {isAdmin && <button type="button" aria-label={`Refuse ${d.short}`} onClick={() => setRefusing(d)}>Refuse</button>}
+                                        {isAdmin && <button type="button" class="primary" data-act={`approve ${d.id}`} aria-label={`Approve ${d.short}`} onClick={() => setApproving(d)}>Approve</button>}{' '}
+                                        {isAdmin && <button type="button" data-act={`refuse ${d.id}`} aria-label={`Refuse ${d.short}`} onClick={() => setRefusing(d)}>Refuse</button>}
                                         {!isAdmin && <span class="muted">An administrator decides.</span>}
                                     </td>
                                 </tr>

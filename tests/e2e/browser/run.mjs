@@ -107,7 +107,7 @@ async function test(name, body) {
     }
 }
 
-/** Waits until `body` gives something true. */
+/** Waits until `body` gives something true; `what` says what it waits for, and may be a function that says how it stands. */
 async function until(what, body, limit = waitMs) {
     const end = Date.now() + limit;
     for (;;) {
@@ -115,7 +115,7 @@ async function until(what, body, limit = waitMs) {
         if (got) {
             return got;
         }
-        need(Date.now() < end, `not within ${Math.round(limit / 1000)} s: ${what}`);
+        need(Date.now() < end, `not within ${Math.round(limit / 1000)} s: ${typeof what === 'function' ? what() : what}`);
         await page.waitForTimeout(100);
     }
 }
@@ -126,6 +126,24 @@ const focused = () => page.evaluate(() => {
     const e = document.activeElement;
     return e ? `${e.tagName} ${e.getAttribute('aria-label') ?? e.textContent ?? ''}`.trim().slice(0, 80) : '';
 });
+
+/** Waits until what has the focus matches. */
+async function focusAt(what, matches) {
+    let where = '';
+    await until(() => `the focus at ${what}; it is at ${where}`, async () => matches(where = await focused()), 15_000);
+}
+
+/** An act on a device by somebody else, while the page looks: straight to the API, past the page's own code. */
+async function actElsewhere(id, verb, reason) {
+    const status = await page.evaluate(async ([path, why]) => {
+        const { csrf } = await (await fetch('/api/v1/session')).json();
+        const answer = await fetch(path, {
+            method: 'POST', headers: { 'Content-Type': 'application/json', 'X-Bedplate-Csrf': csrf }, body: JSON.stringify({ reason: why }),
+        });
+        return answer.status;
+    }, [`/api/v1/devices/${id}/${verb}`, reason]);
+    need(status === 200, `${verb} by somebody else was answered ${status}`);
+}
 
 /** Every rule of axe for WCAG 2.2 A and AA, and its best practices. */
 async function accessible(name) {
@@ -165,6 +183,7 @@ async function act(verb, consequence, reason) {
     await dialog.getByRole('button', { name: verb, exact: true }).click();
     await dialog.waitFor({ state: 'detached' });
 }
+const shows = (state) => until(`the state ${state}`, async () => (await stateShown()).includes(state), 15_000);
 const stateShown = async () => page.locator('.head .badge.big').nth(1).innerText();
 
 async function signIn() {
@@ -205,10 +224,10 @@ async function fleet() {
     await accessible('fleet');
     await test('a_search_is_in_the_address_and_survives_a_reload', async () => {
         await page.keyboard.press('/');
-        need((await page.evaluate(() => document.activeElement?.id)) === 'q', 'the slash key does not lead to the search field');
+        await until('the slash key leads to the search field', () => page.evaluate(() => document.activeElement?.id === 'q'), 10_000);
         await page.keyboard.type('no such device');
         await until('no device', async () => (await page.locator('tbody tr[data-device]').count()) === 0, 10_000);
-        need(new URL(page.url()).searchParams.get('q') === 'no such device', page.url());
+        await until(() => `the search in the address ${page.url()}`, () => new URL(page.url()).searchParams.get('q') === 'no such device', 10_000);
         await page.reload();
         await page.getByRole('heading', { name: 'No device matches' }).waitFor({ timeout: 10_000 });
         await page.goto(`${o.url}/`);
@@ -313,23 +332,86 @@ async function quarantine() {
         await page.locator('dialog[open]').waitFor();
         need(await page.evaluate(() => document.activeElement?.closest('dialog') !== null), 'the focus is outside the dialog');
         await accessible('dialog');
+        // What has the focus in the very moment in which the dialog is gone: a person's next Tab may come at once.
+        await page.evaluate(() => {
+            globalThis.atClose = '';
+            new MutationObserver((_, watcher) => {
+                if (!document.querySelector('dialog')) {
+                    watcher.disconnect();
+                    queueMicrotask(() => { globalThis.atClose = `${document.activeElement?.tagName} ${document.activeElement?.textContent}`; });
+                }
+            }).observe(document.body, { childList: true, subtree: true });
+        });
         await page.keyboard.press('Escape');
-        await page.locator('dialog[open]').waitFor({ state: 'detached' });
-        need(/Quarantine/.test(await focused()), `the focus is at ${await focused()}`);
+        await page.locator('dialog').waitFor({ state: 'detached' });
+        const atClose = await until('what had the focus when the dialog went', () => page.evaluate(() => globalThis.atClose), 15_000);
+        need(atClose === 'BUTTON Quarantine', `when the dialog went the focus was at ${atClose.slice(0, 80)}`);
+        await focusAt('Quarantine', (f) => f === 'BUTTON Quarantine');
+    });
+    await test('a_dialog_that_the_browser_closes_is_closed_for_the_page_too', async () => {
+        await page.locator('.actions').getByRole('button', { name: 'Quarantine', exact: true }).click();
+        await page.locator('dialog[open]').waitFor();
+        await page.evaluate(() => document.querySelector('dialog').close());
+        await page.locator('dialog').waitFor({ state: 'detached' });
+        await focusAt('Quarantine', (f) => f === 'BUTTON Quarantine');
     });
     await test('quarantines', async () => {
         await act('Quarantine', /told no/, 'Browser test');
-        await until('the state Quarantined', async () => /Quarantined/.test(await stateShown()), 15_000);
+        await shows('Quarantined');
         need(/Browser test/.test(await page.locator('.head .note').innerText()), 'the reason is not shown');
     });
     await test('releases', async () => {
         await act('Release', /goes back/, 'Browser test is over');
-        await until('another state than Quarantined', async () => !/Quarantined/.test(await stateShown()), 15_000);
+        await shows('Active');
     });
     await test('both_acts_are_in_the_timeline', () => until('both acts', async () => {
         const text = await page.locator('.timeline').innerText();
         return /Browser test is over/.test(text) && /Browser test\b(?! is)/.test(text);
     }, 15_000));
+}
+
+/** The page changes by itself while somebody works with the keyboard: what has the focus, or had it, goes or is made anew. */
+async function placeKept() {
+    const id = new URL(page.url()).pathname.split('/').pop();
+    const button = (verb) => page.locator('.actions').getByRole('button', { name: verb, exact: true });
+    const open = async (verb) => {
+        await button(verb).focus();
+        await page.keyboard.press('Enter');
+        await page.locator('dialog[open]').waitFor();
+        await page.evaluate(() => { globalThis.opener = document.querySelector('.actions button'); });
+    };
+    const gone = () => until('the button that opened the dialog goes', () => page.evaluate(() => !globalThis.opener.isConnected), 15_000);
+    const leave = async () => {
+        await page.keyboard.press('Escape');
+        await page.locator('dialog').waitFor({ state: 'detached' });
+    };
+    await test('after_a_dialog_the_focus_is_at_the_button_that_was_made_anew', async () => {
+        await shows('Active');
+        await open('Quarantine');
+        await actElsewhere(id, 'quarantine', 'Somebody else was faster');
+        await gone();
+        await shows('Quarantined');
+        need(await page.locator('dialog[open]').isVisible(), 'the change closed the dialog');
+        await actElsewhere(id, 'release', 'Somebody else took it back');
+        await shows('Active');
+        await leave();
+        await focusAt('Quarantine', (f) => f === 'BUTTON Quarantine');
+    });
+    await test('after_a_dialog_whose_act_is_no_longer_offered_the_focus_is_at_the_view', async () => {
+        await open('Quarantine');
+        await actElsewhere(id, 'quarantine', 'Somebody else was faster again');
+        await gone();
+        await leave();
+        await focusAt('the view', (f) => f.startsWith('MAIN '));
+    });
+    await test('a_button_that_goes_while_it_has_the_focus_leaves_it_at_the_view', async () => {
+        await shows('Quarantined');
+        await button('Release').focus();
+        await actElsewhere(id, 'release', 'Somebody else took it back again');
+        await shows('Active');
+        await focusAt('the view', (f) => f.startsWith('MAIN '));
+        await tabTo('Quarantine', (f) => f === 'BUTTON Quarantine', 8);
+    });
 }
 
 async function otherViews() {
@@ -352,8 +434,11 @@ async function otherViews() {
         await page.getByRole('button', { name: 'Check and publish' }).click();
         await page.locator('.problem').waitFor({ timeout: 15_000 });
         need(/no_such_claim|wrong/.test(await page.locator('.problem').innerText()), await page.locator('.problem').innerText());
-        const chosen = await text.evaluate((t) => t.value.slice(t.selectionStart, t.selectionEnd));
-        need(/no_such_claim|wrong/.test(chosen), `chosen text: "${chosen}"`);
+        let chosen = '';
+        await until(() => `the wrong place is chosen; chosen is "${chosen}"`, async () => {
+            chosen = await text.evaluate((t) => t.value.slice(t.selectionStart, t.selectionEnd));
+            return chosen !== '' && /no_such_claim|wrong/.test(chosen);
+        }, 15_000);
     });
     await page.emulateMedia({ colorScheme: 'dark' });
     for (const view of ['', 'waiting', 'releases', 'policy', 'events']) {
@@ -375,7 +460,7 @@ async function keyboardOnly() {
         await tabTo(`the device ${name}`, (f) => f === `A ${name}`);
         await page.keyboard.press('ArrowDown');
         await page.keyboard.press('ArrowUp');
-        need((await focused()) === `A ${name}`, 'the arrow keys do not walk the table');
+        await focusAt(`the device ${name}, to which the arrow keys walk back`, (f) => f === `A ${name}`);
         await page.keyboard.press('Enter');
         await page.locator('.chain').waitFor({ timeout: 15_000 });
         await tabTo('Quarantine', (f) => f === 'BUTTON Quarantine');
@@ -389,7 +474,8 @@ async function keyboardOnly() {
             need(where, `Tab leaves the dialog: ${await focused()}`);
         }
         await page.keyboard.press('Escape');
-        need((await focused()) === 'BUTTON Quarantine', `the focus is at ${await focused()}`);
+        await page.locator('dialog').waitFor({ state: 'detached' });
+        await focusAt('Quarantine', (f) => f === 'BUTTON Quarantine');
         await page.goBack();
         await page.locator('.counts').waitFor({ timeout: 15_000 });
     });
@@ -458,6 +544,7 @@ try {
         if (o.red !== '' && await turnsRed()) {
             await devicePage(o.red);
             await quarantine();
+            await placeKept();
         }
         await otherViews();
         await keyboardOnly();
