@@ -56,6 +56,7 @@ int bp_cmd_brownfield_off(struct bp_cli *cli, const struct bp_args *args);
 int bp_cmd_operator_code(struct bp_cli *cli, const struct bp_args *args);
 int bp_cmd_overview(struct bp_cli *cli, const struct bp_args *args);
 int bp_cmd_policy_apply(struct bp_cli *cli, const struct bp_args *args);
+int bp_cmd_policy_check(struct bp_cli *cli, const struct bp_args *args);
 int bp_cmd_policy_show(struct bp_cli *cli, const struct bp_args *args);
 int bp_cmd_release_accept(struct bp_cli *cli, const struct bp_args *args);
 int bp_cmd_release_create(struct bp_cli *cli, const struct bp_args *args);

@@ -5,6 +5,7 @@
 
 #define COUNT(a)   (sizeof(a) / sizeof((a)[0]))
 #define POLICY_MAX ((size_t)64 << 10)
+#define CHECK_PAGES_MAX 10000u /* of 100 devices */
 
 /* --- overview --- */
 
@@ -71,6 +72,17 @@ static int overview(struct bp_cli *cli, const struct bp_args *args, struct bp_ap
 
 /* --- policy --- */
 
+static void print_tests(struct bp_cli *cli, const json_t *tests)
+{
+    char room[32];
+    for (size_t i = 0; i < json_array_size(tests); i++) {
+        const json_t *test = json_array_get(tests, i);
+        fputs("test    ", cli->out);
+        bp_print_text(cli->out, bp_span_cstr(bp_text_of(test, "name", room)));
+        fprintf(cli->out, ": %s\n", bp_text_of(test, "expect", room));
+    }
+}
+
 static int show_policy(struct bp_cli *cli, const struct bp_args *args, struct bp_api *api)
 {
     struct bp_target t;
@@ -82,7 +94,7 @@ static int show_policy(struct bp_cli *cli, const struct bp_args *args, struct bp
     if (code == BP_EXIT_OK && cli->json) {
         bp_print_json(cli, answer);
     } else if (code == BP_EXIT_OK) {
-        static const char *const line[] = {"version", "digest", "zone", "by", "at", "tests"};
+        static const char *const line[] = {"version", "digest", "zone", "by", "at"};
         for (size_t i = 0; i < COUNT(line); i++) {
             bp_print_line(cli, line[i], bp_text_of(answer, line[i], room), -1);
         }
@@ -97,6 +109,136 @@ static int show_policy(struct bp_cli *cli, const struct bp_args *args, struct bp
             bp_print_text(cli->out, bp_span_cstr(bp_text_of(rule, "when", room)));
             fputc('\n', cli->out);
         }
+        print_tests(cli, json_object_get(answer, "tests"));
+    }
+    json_decref(answer);
+    return code;
+}
+
+/* One page of a dry run: the devices behind `after`. */
+static int ask_check(struct bp_cli *cli, struct bp_api *api, bp_span document, const char *after, json_t **ret)
+{
+    struct bp_target t;
+    bp_span body = BP_SPAN_EMPTY;
+    bp_target_init(&t, "/policy/check");
+    bp_target_query(&t, "after", after);
+    const int code = bp_api_ask(api, BP_HTTP_POST, &t, "application/yaml", document, &body);
+    if (code != BP_EXIT_OK) {
+        return code;
+    }
+    *ret = json_loadb((const char *)(body.n != 0 ? body.p : (const uint8_t *)""), body.n, 0, NULL);
+    return json_is_object(*ret) ? BP_EXIT_OK : bp_tell(cli, BP_EXIT_FAIL, "the server's answer is no JSON object");
+}
+
+static void add_count(json_t *sum, const json_t *page, const char *name)
+{
+    const json_int_t n = json_integer_value(json_object_get(sum, name)) + json_integer_value(json_object_get(page, name));
+    (void)json_object_set_new(sum, name, json_integer(n));
+}
+
+static void join_page(json_t *sum, const json_t *page)
+{
+    const json_t *next = json_object_get(page, "next");
+    add_count(sum, page, "judged");
+    add_count(sum, page, "unjudged");
+    (void)json_array_extend(json_object_get(sum, "changes"), json_object_get(page, "changes"));
+    (void)json_object_set_new(sum, "next", json_is_string(next) ? json_string(json_string_value(next)) : json_null());
+}
+
+/* The whole fleet, page by page; the pages are joined in the first. */
+static int check_all(struct bp_cli *cli, struct bp_api *api, bp_span document, json_t **ret)
+{
+    json_t *sum = NULL;
+    int code = ask_check(cli, api, document, NULL, &sum);
+    for (size_t pages = 1; code == BP_EXIT_OK && json_is_string(json_object_get(sum, "next")); pages++) {
+        json_t *page = NULL;
+        code = pages < CHECK_PAGES_MAX ? ask_check(cli, api, document, json_string_value(json_object_get(sum, "next")), &page)
+                                       : bp_tell(cli, BP_EXIT_FAIL, "the server's list does not end");
+        if (code == BP_EXIT_OK) {
+            join_page(sum, page);
+        }
+        json_decref(page);
+    }
+    if (code != BP_EXIT_OK) {
+        json_decref(sum);
+        return code;
+    }
+    (void)json_object_del(sum, "next");
+    *ret = sum;
+    return code;
+}
+
+static void add_actions(struct bp_table *t, const json_t *actions)
+{
+    char text[64] = "";
+    for (size_t i = 0; i < json_array_size(actions); i++) {
+        const char *name = json_string_value(json_array_get(actions, i));
+        const size_t n = strlen(text);
+        (void)snprintf(text + n, sizeof text - n, "%s%s", i > 0 ? ", " : "", name != NULL ? name : "");
+    }
+    bp_table_add(t, text, -1);
+}
+
+static void print_changes(struct bp_cli *cli, const json_t *changes)
+{
+    static const char *const title[] = {"DEVICE", "ZONE", "NOW", "THEN", "DOES", "REASON"};
+    struct bp_table t;
+    char room[32];
+    bp_table_init(&t, title, COUNT(title));
+    for (size_t i = 0; i < json_array_size(changes); i++) {
+        const json_t *c = json_array_get(changes, i);
+        const json_t *then = json_object_get(c, "then");
+        const char *name = bp_text_of(c, "name", room);
+        bp_table_add(&t, name[0] != 0 ? name : bp_text_of(c, "short", room), -1);
+        bp_table_add(&t, bp_text_of(c, "zone", room), -1);
+        const char *tier = bp_text_of(json_object_get(c, "now"), "tier", room);
+        bp_table_add(&t, tier, bp_paint_of(tier));
+        tier = bp_text_of(then, "tier", room);
+        bp_table_add(&t, tier, bp_paint_of(tier));
+        add_actions(&t, json_object_get(then, "actions"));
+        bp_table_add(&t, bp_text_of(then, "reason", room), -1);
+    }
+    bp_table_print(cli, &t);
+    bp_table_done(&t);
+}
+
+static void print_check(struct bp_cli *cli, const json_t *answer)
+{
+    static const char *const line[] = {"version", "in_force", "digest", "rules", "tests", "judged", "unjudged"};
+    static const char *const name[] = {"version", "in force", "digest", "rules", "tests passed", "judged", "no verdict"};
+    const json_t *changes = json_object_get(answer, "changes");
+    char room[32];
+    for (size_t i = 0; i < COUNT(line); i++) {
+        bp_print_line(cli, name[i], bp_text_of(answer, line[i], room), -1);
+    }
+    if (json_array_size(changes) == 0) {
+        fputs("it would change nothing for the newest evidence\n", cli->out);
+    } else {
+        print_changes(cli, changes);
+    }
+}
+
+/* Exit code 1 also when it would be refused for its version. */
+static int check_policy(struct bp_cli *cli, const struct bp_args *args, struct bp_api *api)
+{
+    uint8_t *bytes = NULL;
+    size_t n = 0;
+    json_t *answer = NULL;
+    if (!bp_cli_read(cli, args->operand[0], POLICY_MAX, &bytes, &n)) {
+        return BP_EXIT_FAIL;
+    }
+    int code = check_all(cli, api, bp_span_of(bytes, n), &answer);
+    bp_free(bytes);
+    if (code != BP_EXIT_OK) {
+        return code;
+    }
+    if (cli->json) {
+        bp_print_json(cli, answer);
+    } else {
+        print_check(cli, answer);
+    }
+    if (!json_is_true(json_object_get(answer, "publishable"))) {
+        code = bp_tell(cli, BP_EXIT_NO, "it cannot be published: its version is not above the one in force");
     }
     json_decref(answer);
     return code;
@@ -222,6 +364,11 @@ int bp_cmd_policy_show(struct bp_cli *cli, const struct bp_args *args)
 int bp_cmd_policy_apply(struct bp_cli *cli, const struct bp_args *args)
 {
     return bp_with_api(cli, args, apply_policy);
+}
+
+int bp_cmd_policy_check(struct bp_cli *cli, const struct bp_args *args)
+{
+    return bp_with_api(cli, args, check_policy);
 }
 
 int bp_cmd_brownfield_show(struct bp_cli *cli, const struct bp_args *args)

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 
-from device import AGENT, LIB, Device, Operator, accept_release, need, run
+from device import AGENT, CLI, LIB, Device, Operator, accept_release, need, run
 from server import Server, case, finish, until
 
 KILLS = 12
@@ -64,6 +64,35 @@ def check_attest(s, operate, d):
     case("agent.a_certificate_that_is_not_the_logs_is_asked_for_again", code == 0 and os.path.exists(f"{d.state}/head"), err)
     os.remove(f"{d.state}/head-kept")
     case("agent.it_keeps_the_logs_head", head[0] == "localhost/log" and int(head[1]) > 0, str(head))
+
+
+def check_policy(operate, d, top):
+    """A policy that trusts no virtual root is tried on the fleet; nothing comes of it."""
+    path, before = os.path.join(top, "strict.yaml"), json.loads(operate("policy", "show"))
+    rules = ("zone: '*'\nrules:\n  - {name: chip, when: root_class <> 'discrete', verdict: forbid, actions: [hold], reason: No chip of its own}\n"
+             "tests:\n  - {name: virtual, claims: {root_class: virtual, tier: 2}, expect: refuse}\n")
+
+    def check(version, more="", *options):
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(f"version: {version}\n{rules}{more}")
+        return run(CLI, "policy", "check", path, "--config", operate.config, *options)
+
+    case("policy.show_gives_the_tests_back", len(before["tests"]) > 3 and before["tests"][0]["expect"] == "permit", str(before["tests"]))
+    code, out, err = check(before["version"] + 1, "", "--json")
+    answer = json.loads(out) if code == 0 else {}
+    case("policy.check_judges_the_fleet", code == 0 and answer["judged"] >= 1 and answer["tests"] == 1, f"{code} {out} {err}")
+    mine = [c for c in answer.get("changes", []) if c["id"] == d.status()["device"]]
+    case("policy.check_says_what_would_change", len(mine) == 1 and mine[0]["now"]["tier"] == "affirming" and
+         mine[0]["then"]["tier"] == "contraindicated" and mine[0]["then"]["actions"] == ["hold"], out)
+    code, out, err = check(before["version"] + 1)
+    case("policy.check_says_it_to_people", code == 0 and "No chip of its own" in out and "contraindicated" in out, f"{code} {out} {err}")
+    code, out, err = check(before["version"])
+    case("policy.check_of_an_old_version_is_no", code == 1 and "not above the one in force" in err, f"{code} {out} {err}")
+    code, out, err = check(before["version"] + 1, "  - {name: wrong, claims: {tier: 2}, expect: permit}\n")
+    case("policy.check_runs_the_documents_own_tests", code == 1 and "test wrong" in err, f"{code} {out} {err}")
+    code, out, err = check(before["version"] + 1, "colour: red\n")
+    case("policy.check_refuses_what_is_no_policy", code == 1 and "line" in err, f"{code} {out} {err}")
+    case("policy.check_changes_nothing", json.loads(operate("policy", "show")) == before and d.call("attest")[0] == 0)
 
 
 def private_kib(pid):
@@ -188,6 +217,7 @@ def main():
             check_waiting_room(s, operate, devices[0])
             check_invitation(s, operate, devices[1])
             check_attest(s, operate, devices[0])
+            check_policy(operate, devices[0], top)
             check_run(s, devices[0])
             check_request(s, devices[0])
             check_kills(devices[0])

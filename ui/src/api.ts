@@ -123,6 +123,11 @@ export async function download(path: string): Promise<Blob> {
     return (await send('GET', path)).blob();
 }
 
+/** The same with a document that is no JSON. */
+export async function postText<T>(path: string, body: string, type: string): Promise<T> {
+    return json<T>(await send('POST', path, body, type));
+}
+
 /** A document as text, with whatever type the server gives it. */
 export async function put<T>(path: string, body: string, type: string): Promise<T> {
     return json<T>(await send('PUT', path, body, type));

@@ -50,7 +50,14 @@ export interface Release {
     acceptances: Acceptance[];
 }
 export interface Rule { name: string; when: string; verdict: string; actions: string[]; reason: string }
-export interface Policy { version: number; digest: string | null; zone: string; by: string; at: string | null; rules: Rule[]; tests: number }
+export interface PolicyTest { name: string; claims: Record<string, number | string | { hex: string }>; expect: string }
+export interface Policy { version: number; digest: string | null; zone: string; by: string; at: string | null; rules: Rule[]; tests: PolicyTest[] }
+export interface Judged { tier: string; permitted: boolean; actions: string[]; reason: string }
+export interface Change { id: string; short: string; name: string; zone: string; now: Judged; then: Judged }
+export interface DryRun {
+    version: number; digest: string; rules: number; tests: number; in_force: number; publishable: boolean; judged: number; unjudged: number;
+    changes: Change[]; next: string | null;
+}
 export interface Event {
     number: number; time: string; type: string; severity: string; text: string; actor: string; device: string | null; device_name: string;
     pseudonym: string | null; zone: string; attack: string; erased: boolean;
@@ -189,7 +196,7 @@ export function brokenAt(chain: readonly Tile[]): number {
 }
 
 /** The policy as a YAML document to edit, numbered as its successor. Texts are JSON texts, which YAML reads the same way. */
-export function policyYaml(p: Pick<Policy, 'version' | 'zone' | 'rules'>): string {
+export function policyYaml(p: Pick<Policy, 'version' | 'zone' | 'rules' | 'tests'>): string {
     const q = (s: string): string => JSON.stringify(s);
     const lines = [`version: ${p.version + 1}`, `zone: ${q(p.zone || '*')}`, 'rules:'];
     const rules: readonly Rule[] = p.rules.length > 0 ? p.rules : [
@@ -204,6 +211,13 @@ export function policyYaml(p: Pick<Policy, 'version' | 'zone' | 'rules'>): strin
         if (r.reason !== '') {
             lines.push(`    reason: ${q(r.reason)}`);
         }
+    }
+    if (p.tests.length > 0) {
+        lines.push('tests:');
+    }
+    for (const t of p.tests) {
+        const claims = Object.entries(t.claims).map(([n, v]) => `${n}: ${typeof v === 'number' ? v : typeof v === 'string' ? q(v) : `x'${v.hex}'`}`);
+        lines.push(`  - name: ${q(t.name)}`, `    claims: {${claims.join(', ')}}`, `    expect: ${t.expect}`);
     }
     return `${lines.join('\n')}\n`;
 }

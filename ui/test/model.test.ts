@@ -91,12 +91,21 @@ test('times are read to the millisecond and nonsense is no time', () => {
 });
 
 test('rules become a document that quotes what people wrote', () => {
-    const text = policyYaml({ version: 4, zone: '*', rules: [{ name: 'a: b', when: 'zone = "x" # y', verdict: 'forbid', actions: ['alert', 'quarantine'], reason: 'no\nyes' }] });
+    const text = policyYaml({ version: 4, zone: '*', rules: [{ name: 'a: b', when: 'zone = "x" # y', verdict: 'forbid', actions: ['alert', 'quarantine'], reason: 'no\nyes' }], tests: [] });
     assert.equal(text, 'version: 5\nzone: "*"\nrules:\n  - name: "a: b"\n    when: "zone = \\"x\\" # y"\n    verdict: forbid\n    actions: [alert, quarantine]\n    reason: "no\\nyes"\n');
 });
 
+test('tests go into the document as they came, each claim in its own kind', () => {
+    const rules = [{ name: 'a', when: 'tier = 2', verdict: 'permit', actions: [], reason: '' }];
+    const text = policyYaml({ version: 1, zone: '*', rules, tests: [
+        { name: 'good: one', claims: { tier: 2, model: "x'00'", boot_log: { hex: '0aff' } }, expect: 'permit' }, { name: 'none', claims: {}, expect: 'refuse' },
+    ] });
+    assert.equal(text.slice(text.indexOf('tests:')), 'tests:\n  - name: "good: one"\n    claims: {tier: 2, model: "x\'00\'", boot_log: x\'0aff\'}\n    expect: permit\n'
+        + '  - name: "none"\n    claims: {}\n    expect: refuse\n');
+});
+
 test('without a policy the editor begins with one that permits and forbids', () => {
-    const text = policyYaml({ version: 0, zone: '', rules: [] });
+    const text = policyYaml({ version: 0, zone: '', rules: [], tests: [] });
     assert.match(text, /^version: 1\nzone: "\*"\n/);
     assert.match(text, /verdict: forbid/);
     assert.match(text, /verdict: permit/);

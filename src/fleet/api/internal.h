@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 
+#include "appraise/appraisal.h"
 #include "fleet/api/api.h"
 #include "fleet/api/routes.h"
 #include "fleet/store/lists.h"
@@ -67,6 +68,7 @@ json_t *bp_api_hex(bp_span s);
 json_t *bp_api_text(bp_span s);
 json_t *bp_api_str(const char *s);
 void bp_api_time_text(int64_t ms, char ret[32]);
+json_t *bp_api_actions(uint32_t bits); /* names of a policy's actions */
 
 enum bp_member_kind { BP_MEMBER_TEXT, BP_MEMBER_INT, BP_MEMBER_BOOL };
 struct bp_member {
@@ -91,6 +93,17 @@ json_t *bp_api_release(bp_store *s, const struct bp_release_row *r, bool whole);
 json_t *bp_api_event(const struct bp_event_item *e);
 /* The sentence of an event. */
 void bp_api_event_text(const struct bp_event *e, char *ret, size_t cap);
+
+/* The newest appraisal of a device; its spans point into the copy, which the caller gives back. */
+bp_result bp_api_newest_appraisal(bp_store *s, const struct bp_device_item *d, uint8_t **ret_copy,
+                                  struct bp_appraisal *ret, bool *ret_has);
+
+/* -- check.c -- */
+/* A policy document judged against the newest evidence of at most `limit` devices behind row `after`; nothing is
+ * written. *ret: the answer (api.md). DENIED: the document is not accepted, ret_why says why. */
+#define BP_API_CHECK_MAX 100u
+bp_result bp_api_check(struct bp_api_reader *r, bp_span text, uint64_t after, size_t limit, json_t **ret,
+                       char ret_why[BP_POLICY_REASON_MAX + 1]);
 
 /* -- bundle.c -- */
 /* Writes the bundle of a verdict into the room. Problems: NOT_FOUND, WRONG_STATE (no head covers it yet). */

@@ -9,6 +9,7 @@
 #include "codec/ear.h"
 #include "codec/release.h"
 #include "core/devid.h"
+#include "fleet/policy/document.h"
 
 #define BP_MODULE API
 
@@ -147,6 +148,18 @@ json_t *bp_api_str(const char *s)
 }
 
 /* -- bodies ------------------------------------------------------------------------------------ */
+json_t *bp_api_actions(uint32_t bits)
+{
+    static const uint32_t action[] = {BP_POLICY_ALERT, BP_POLICY_QUARANTINE, BP_POLICY_HOLD};
+    json_t *j = json_array();
+    for (size_t i = 0; i < sizeof action / sizeof *action; i++) {
+        if ((bits & action[i]) != 0) {
+            (void)json_array_append_new(j, json_string(bp_policy_action_name(action[i])));
+        }
+    }
+    return j;
+}
+
 static bool take(struct bp_member *m, json_t *v, char *detail)
 {
     const bool fits = m->kind == BP_MEMBER_TEXT  ? json_is_string(v)

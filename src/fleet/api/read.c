@@ -24,6 +24,7 @@ struct call {
     struct bp_ex_answer *ret;
     enum bp_problem problem;
     const char *detail;
+    char why[BP_POLICY_REASON_MAX + 1]; /* of a document that is refused */
 };
 
 static bp_result refuse(struct call *c, enum bp_problem p, const char *detail)
@@ -571,8 +572,7 @@ static json_t *quarantine_json(const struct bp_device *d)
                            bp_device_state_name(d->before_quarantine));
 }
 
-/* The newest appraisal; its spans point into the copy, which the caller gives back. */
-static bp_result newest_appraisal(bp_store *s, const struct bp_device_item *d, uint8_t **ret_copy,
+bp_result bp_api_newest_appraisal(bp_store *s, const struct bp_device_item *d, uint8_t **ret_copy,
                                   struct bp_appraisal *ret, bool *ret_has)
 {
     struct bp_verdict_row v;
@@ -637,7 +637,7 @@ static bp_result device(struct call *c)
     if (a == NULL) {
         return BP_FAIL(NO_MEMORY);
     }
-    bp_result r = newest_appraisal(c->r->store, &d, &copy, a, &has);
+    bp_result r = bp_api_newest_appraisal(c->r->store, &d, &copy, a, &has);
     json_t *j = bp_failed(r) ? NULL : bp_api_summary(&d);
     if (j != NULL) {
         add_device_parts(c, j, &d, has ? a : NULL, bp_failed(got) ? NULL : &cert);
@@ -772,20 +772,37 @@ static bp_result release(struct call *c)
 /* -- policy and settings ----------------------------------------------------------------------- */
 static json_t *rules_json(const struct bp_policy_doc *d)
 {
-    static const uint32_t bits[] = {BP_POLICY_ALERT, BP_POLICY_QUARANTINE, BP_POLICY_HOLD};
     json_t *j = json_array();
     for (size_t i = 0; i < d->rules; i++) {
         const struct bp_policy_rule *r = &d->rule[i];
-        json_t *actions = json_array();
-        for (size_t k = 0; k < sizeof bits / sizeof *bits; k++) {
-            if ((r->actions & bits[k]) != 0) {
-                (void)json_array_append_new(actions, json_string(bp_policy_action_name(bits[k])));
-            }
-        }
         (void)json_array_append_new(j, json_pack("{s:o, s:o, s:s, s:o, s:o}", "name", bp_api_text(r->name), "when",
                                                  bp_api_text(r->when), "verdict",
-                                                 r->says == BP_POLICY_PERMIT ? "permit" : "forbid", "actions", actions,
-                                                 "reason", bp_api_text(r->reason)));
+                                                 r->says == BP_POLICY_PERMIT ? "permit" : "forbid", "actions",
+                                                 bp_api_actions(r->actions), "reason", bp_api_text(r->reason)));
+    }
+    return j;
+}
+
+/* Bytes are told apart from texts, as a document does. */
+static json_t *test_claim_json(const struct bp_policy_claim *v)
+{
+    return v->kind == BP_POLICY_INT    ? json_integer(v->number)
+           : v->kind == BP_POLICY_TEXT ? bp_api_text(v->bytes)
+                                       : json_pack("{s:o}", "hex", bp_api_hex(v->bytes));
+}
+
+static json_t *tests_json(const struct bp_policy_doc *d)
+{
+    json_t *j = json_array();
+    for (size_t i = 0; i < d->tests; i++) {
+        const struct bp_policy_test *t = &d->test[i];
+        json_t *claims = json_object();
+        for (size_t k = 0; k < t->count; k++) {
+            (void)json_object_setn_new(claims, (const char *)t->claim[k].name.p, t->claim[k].name.n,
+                                       test_claim_json(&t->claim[k]));
+        }
+        (void)json_array_append_new(j, json_pack("{s:o, s:o, s:s}", "name", bp_api_text(t->name), "claims", claims, "expect",
+                                                 t->permitted ? "permit" : "refuse"));
     }
     return j;
 }
@@ -795,8 +812,8 @@ static bp_result policy(struct call *c)
     struct bp_policy_version v = {0};
     const bp_result got = bp_store_policy_newest(c->r->store, &v);
     if (bp_is(got, BP_E_NOT_FOUND)) {
-        return answer(c, json_pack("{s:i, s:n, s:s, s:s, s:n, s:[], s:i}", "version", 0, "digest", "zone", "*", "by", "",
-                                   "at", "rules", "tests", 0));
+        return answer(c, json_pack("{s:i, s:n, s:s, s:s, s:n, s:[], s:[]}", "version", 0, "digest", "zone", "*", "by", "",
+                                   "at", "rules", "tests"));
     }
     BP_TRY(got);
     struct bp_policy_doc *d = bp_alloc(sizeof *d);
@@ -805,12 +822,31 @@ static bp_result policy(struct call *c)
     }
     bp_result r = bp_policy_doc_read(v.document, d);
     if (!bp_failed(r)) {
-        r = answer(c, json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:I}", "version", (json_int_t)v.version, "digest",
+        r = answer(c, json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "version", (json_int_t)v.version, "digest",
                                 bp_api_hex(BP_SPAN_OF(v.digest)), "zone", bp_api_str(v.zone), "by", bp_api_str(v.by),
-                                "at", bp_api_time(v.at_ms), "rules", rules_json(d), "tests", (json_int_t)d->tests));
+                                "at", bp_api_time(v.at_ms), "rules", rules_json(d), "tests", tests_json(d)));
     }
     bp_free(d);
     return r;
+}
+
+static bp_result policy_check(struct call *c)
+{
+    uint64_t after = 0;
+    size_t limit = 0;
+    bool given = false;
+    json_t *j = NULL;
+    BP_TRY(query_number(c, "after", 0, &after, &given));
+    BP_TRY(query_limit(c, &limit));
+    if (limit > BP_API_CHECK_MAX) {
+        return refuse(c, BP_P_VALUE, "limit");
+    }
+    const bp_result r = bp_api_check(c->r, c->q->body, after, limit, &j, c->why);
+    if (bp_is(r, BP_E_DENIED)) {
+        return refuse(c, BP_P_VALUE, c->why);
+    }
+    BP_TRY(r);
+    return answer(c, j);
 }
 
 static bp_result brownfield(struct call *c)
@@ -1009,7 +1045,7 @@ static handler *const handlers[BP_API_COUNT] = {
     [BP_API_VERDICTS] = verdicts,   [BP_API_BUNDLE] = bundle,         [BP_API_RELEASES] = releases,
     [BP_API_RELEASE] = release,     [BP_API_POLICY] = policy,         [BP_API_EVENTS] = events,
     [BP_API_EVENT] = event,         [BP_API_PROOF] = proof,           [BP_API_CHECKPOINT] = checkpoint,
-    [BP_API_TILE] = log_tile,       [BP_API_BROWNFIELD] = brownfield,
+    [BP_API_TILE] = log_tile,       [BP_API_BROWNFIELD] = brownfield, [BP_API_POLICY_CHECK] = policy_check,
 };
 
 static bp_result handle(struct call *c)

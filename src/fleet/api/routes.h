@@ -65,6 +65,8 @@
       "The policy in force")                                                                       \
     X(POLICY_PUT, "PUT", "/policy", ADMIN, "policy", NO, POLICY_PUBLISHED, KEEPER, BP_ROUTE_YAML,    \
       BP_ROUTE_BODY, "Publish a policy")                                                             \
+    X(POLICY_CHECK, "POST", "/policy/check", ADMIN, "policy", NO, NONE, READER, BP_ROUTE_YAML,       \
+      BP_ROUTE_BODY, "What a policy would change, without publishing it")                            \
     X(EVENTS, "GET", "/events", VIEWER, "log", NO, NONE, READER, BP_ROUTE_NOTHING, 0, "List events") \
     X(EVENT, "GET", "/events/{n}", VIEWER, "log", NO, NONE, READER, BP_ROUTE_NOTHING, 0,             \
       "One event")                                                                                 \

@@ -9,6 +9,7 @@
 #include "codec/x509.h"
 #include "core/devid.h"
 #include "fleet/api/internal.h"
+#include "fleet/api/judge.h"
 #include "fleet/ipc/message.h"
 #include "fleet/releases/releases.h"
 #include "platform/alloc.h"
@@ -575,43 +576,10 @@ static bp_result release_move(struct call *c)
 }
 
 /* -- policy and settings ----------------------------------------------------------------------- */
-/* Compiles the document aside: its own tests must pass before it is published. */
-static bp_result compile_aside(bp_span document, char *why)
+static bp_result publish(struct call *c, bp_span document, uint64_t version)
 {
-    size_t count = 0;
-    const struct bp_policy_name *names = bp_api_policy_names(&count);
-    struct bp_policy *p = NULL;
-    BP_TRY(bp_policy_new(names, count, &p));
-    const bp_result r = bp_policy_load(p, document, why);
-    bp_policy_free(p);
-    return r;
-}
-
-static bool is_refusal(bp_result r)
-{
-    return bp_is(r, BP_E_MALFORMED) || bp_is(r, BP_E_UNSUPPORTED) || bp_is(r, BP_E_LIMIT) || bp_is(r, BP_E_DENIED) ||
-           bp_is(r, BP_E_NO_SPACE);
-}
-
-static bp_result publish(struct call *c, bp_span document)
-{
-    struct bp_policy_version v = {.at_ms = c->t->now_ms, .document = document};
+    struct bp_policy_version v = {.at_ms = c->t->now_ms, .document = document, .version = version, .zone = "*"};
     struct bp_policy_version newest = {0};
-    /* {1: type, 2: 1, 3: minor, 4: version, 5: zone, ...}: the form was just checked. */
-    bp_rd rd = bp_rd_over(document);
-    (void)bp_cbor_get_map(&rd);
-    for (int key = 1; key <= 3; key++) {
-        (void)bp_cbor_get_uint(&rd);
-        (void)bp_cbor_get_item(&rd);
-    }
-    (void)bp_cbor_get_uint(&rd);
-    v.version = bp_cbor_get_uint(&rd);
-    (void)bp_cbor_get_uint(&rd);
-    const bp_span zone = bp_cbor_get_tstr(&rd);
-    BP_TRY(bp_rd_state(&rd));
-    if (!bp_span_equal(zone, BP_SPAN_STR("*"))) {
-        return refused_text(c, BP_EV_POLICY_REFUSED, BP_P_VALUE, "a policy is for every zone: zone \"*\"");
-    }
     const bp_result got = bp_store_policy_newest(c->t->store, &newest);
     if (bp_failed(got) && !bp_is(got, BP_E_NOT_FOUND)) {
         return got;
@@ -619,7 +587,6 @@ static bp_result publish(struct call *c, bp_span document)
     if (!bp_failed(got) && v.version <= newest.version) {
         return refused_text(c, BP_EV_POLICY_REFUSED, BP_P_OUTDATED, "its version is not above the one in force");
     }
-    copy(zone, v.zone, sizeof v.zone);
     copy(actor(c), v.by, sizeof v.by);
     BP_TRY(bp_hash(c->t->crypto, BP_HASH_SHA256, document, v.digest));
     BP_TRY(bp_store_policy_add(c->t->store, &v));
@@ -632,23 +599,24 @@ static bp_result publish(struct call *c, bp_span document)
                        c->ret);
 }
 
+/* Compiled aside: its own tests must pass before it is published. */
 static bp_result policy_put(struct call *c)
 {
     char why[BP_POLICY_REASON_MAX + 1] = "";
     size_t n = 0;
+    struct bp_judge_head head = {0};
+    struct bp_policy *p = NULL;
     uint8_t *document = bp_alloc(BP_POLICY_DOCUMENT_MAX);
     if (document == NULL) {
         return BP_FAIL(NO_MEMORY);
     }
-    bp_result r = bp_policy_from_yaml(c->q->body, document, BP_POLICY_DOCUMENT_MAX, &n, why);
-    if (!bp_failed(r)) {
-        r = compile_aside(bp_span_of(document, n), why);
-    }
-    if (is_refusal(r)) {
+    bp_result r = bp_judge_compile(c->q->body, document, &n, &head, &p, why);
+    if (bp_is(r, BP_E_DENIED)) {
         r = refused_text(c, BP_EV_POLICY_REFUSED, BP_P_VALUE, why);
     } else if (!bp_failed(r)) {
-        r = publish(c, bp_span_of(document, n));
+        r = publish(c, bp_span_of(document, n), head.version);
     }
+    bp_policy_free(p);
     bp_free(document);
     return r;
 }

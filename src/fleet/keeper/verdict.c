@@ -7,111 +7,32 @@
 #include "fleet/keeper/attest.h"
 
 #include "codec/cose.h"
+#include "fleet/api/judge.h"
 
 #define BP_MODULE    PROC
 
 #define BATCH_MAX    64u          /* results in one message to the log signer */
 #define BATCH_BYTES  (2u << 20)
 #define PAYLOAD_MAX  (32u << 10)
-#define CLAIMS_MORE  3u /* what the keeper knows: model, site, state */
 
 /* -- policy ---------------------------------------------------------------------------------------- */
-static void add_text(struct bp_policy_claim *claim, size_t *n, bp_span name, const char *value)
-{
-    if (value[0] != 0) {
-        claim[(*n)++] = (struct bp_policy_claim){name, BP_POLICY_TEXT, 0, bp_span_cstr(value)};
-    }
-}
-
-static enum bp_policy_kind kind_of(enum bp_claim_type type)
-{
-    return type == BP_CLAIM_INTEGER ? BP_POLICY_INT
-                                    : (type == BP_CLAIM_TEXT ? BP_POLICY_TEXT : BP_POLICY_BLOB);
-}
-
-/* What the keeper knows itself stands in for whatever the appraisal left open. */
-static void own_claims(struct bp_keeper *k, const struct bp_attest *x, struct bp_claim claim[BP_C_COUNT])
-{
-    claim[BP_C_AS_OF_MS] = (struct bp_claim){true, x->issued_ms, BP_SPAN_EMPTY};
-    claim[BP_C_EVIDENCE_AGE_MS] =
-        (struct bp_claim){true, bp_k_now(k) - x->issued_ms, BP_SPAN_EMPTY};
-    claim[BP_C_ZONE] = (struct bp_claim){true, 0, bp_span_cstr(x->place.zone)};
-    claim[BP_C_TIER] = (struct bp_claim){true, (int64_t)x->a.tier, BP_SPAN_EMPTY};
-    claim[BP_C_ROOT_CLASS] = (struct bp_claim){true, 0, bp_span_cstr(x->root_class)};
-}
-
-static size_t claims_of(struct bp_keeper *k, const struct bp_attest *x,
-                        struct bp_policy_claim ret[BP_C_COUNT + CLAIMS_MORE])
-{
-    struct bp_claim claim[BP_C_COUNT];
-    size_t n = 0;
-    memcpy(claim, x->a.claim, sizeof claim);
-    own_claims(k, x, claim);
-    for (size_t i = 0; i < BP_C_COUNT; i++) {
-        const struct bp_claim_row row = bp_claim_row((enum bp_claim_id)i);
-        if (claim[i].is_set) {
-            ret[n++] = (struct bp_policy_claim){bp_span_cstr(row.name), kind_of(row.type),
-                                                claim[i].number, claim[i].bytes};
-        }
-    }
-    add_text(ret, &n, BP_SPAN_STR("model"), x->place.model);
-    add_text(ret, &n, BP_SPAN_STR("site"), x->place.site);
-    add_text(ret, &n, BP_SPAN_STR("state"), bp_device_state_name(x->state));
-    return n;
-}
-
-static bool is_trusted(uint64_t tier)
-{
-    return tier == BP_TIER_AFFIRMING || tier == BP_TIER_WARNING;
-}
-
-static void say(struct bp_attest *x, const char *reason)
-{
-    bp_k_text(bp_span_cstr(reason), x->reason, sizeof x->reason);
-}
-
-/* A rule that forbids makes it contraindicated; where no rule speaks, it is not appraised. */
-static void refuse_by_policy(struct bp_attest *x, const struct bp_policy_answer *p)
-{
-    x->grants = false;
-    if (!is_trusted(x->a.tier)) {
-        return; /* the appraisal's own reason says more */
-    }
-    if (p->rules[0] != 0) {
-        x->tier = BP_TIER_CONTRAINDICATED;
-        say(x, p->reason[0] != 0 ? p->reason : "A rule of the policy forbids it");
-    } else if (x->a.tier == BP_TIER_AFFIRMING) {
-        x->tier = BP_TIER_NONE;
-        say(x, "Not appraised: no rule of the policy permits it");
-    }
-}
-
 static void judge(struct bp_keeper *k, struct bp_attest *x)
 {
-    struct bp_policy_claim claim[BP_C_COUNT + CLAIMS_MORE];
-    struct bp_policy_answer p = {.verdict = BP_DENY};
-    x->tier = (uint8_t)x->a.tier;
-    bp_k_text(x->a.reason, x->reason, sizeof x->reason);
-    x->grants = false;
+    const struct bp_judge_facts facts = {.as_of_ms = x->issued_ms,
+                                         .age_ms = bp_k_now(k) - x->issued_ms,
+                                         .zone = x->place.zone,
+                                         .model = x->place.model,
+                                         .site = x->place.site,
+                                         .root_class = x->root_class,
+                                         .state = x->state};
+    struct bp_judgement j;
     memcpy(x->policy, k->policy_digest, sizeof x->policy);
-    if (!k->has_policy) {
-        if (is_trusted(x->a.tier)) {
-            x->tier = BP_TIER_NONE;
-            say(x, "Not appraised: no policy is in force");
-        }
-        return;
-    }
-    const bp_result r = bp_policy_eval(k->cfg.policy, claim, claims_of(k, x, claim), &p);
-    if (bp_failed(r)) {
-        p = (struct bp_policy_answer){.verdict = BP_DENY};
-    }
-    x->actions = p.actions;
-    memcpy(x->rules, p.rules, sizeof x->rules);
-    if (p.verdict == BP_ALLOW) {
-        x->grants = is_trusted(x->a.tier) && (p.actions & BP_POLICY_HOLD) == 0 && !k->is_behind;
-    } else {
-        refuse_by_policy(x, &p);
-    }
+    bp_judge(k->has_policy ? k->cfg.policy : NULL, &x->a, &facts, &j);
+    x->tier = j.tier;
+    x->grants = j.grants && !k->is_behind;
+    x->actions = j.answer.actions;
+    memcpy(x->rules, j.answer.rules, sizeof x->rules);
+    bp_k_text(j.reason, x->reason, sizeof x->reason);
 }
 
 /* -- the result ------------------------------------------------------------------------------------ */

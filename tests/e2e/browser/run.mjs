@@ -424,6 +424,25 @@ async function otherViews() {
         });
         await accessible(view);
     }
+    await test('a_policy_is_checked_against_the_fleet_before_it_is_published', async () => {
+        await page.goto(`${o.url}/policy`);
+        await page.getByRole('button', { name: /Edit|Write a policy/ }).click();
+        const text = page.locator('textarea.code');
+        const good = await text.inputValue();
+        need(/^tests:$/m.test(good), 'the document came back without its tests');
+        await page.getByRole('button', { name: 'Check', exact: true }).click();
+        await page.locator('.dry-run').waitFor({ timeout: 15_000 });
+        const same = await page.locator('.dry-run').innerText();
+        need(/would change nothing/.test(same) && /Nothing was published/.test(same) && !/cannot be published/.test(same), same);
+        const strict = good.replace(/^rules:$/m, 'rules:\n  - name: "nobody"\n    when: "tier >= 0"\n    verdict: forbid\n    reason: "Nobody is trusted"').replace(/^tests:$[^]*/m, '');
+        await text.fill(strict);
+        await page.getByRole('button', { name: 'Check', exact: true }).click();
+        await page.locator('tr[data-change]').first().waitFor({ timeout: 15_000 });
+        need(/Nobody is trusted/.test(await page.locator('.dry-run').innerText()), 'the reason is not told');
+        await accessible('policy_check');
+        const version = await page.evaluate(async () => (await (await fetch('/api/v1/policy')).json()).version);
+        need(good.startsWith(`version: ${version + 1}\n`), 'checking published it');
+    });
     await test('a_policy_that_is_wrong_is_refused_with_its_place', async () => {
         await page.goto(`${o.url}/policy`);
         await page.getByRole('button', { name: /Edit|Write a policy/ }).click();
