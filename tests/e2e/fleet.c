@@ -36,7 +36,7 @@
 
 #define BP_MODULE TEST
 
-#define GATEWAYS_MAX 64u
+#define GATEWAYS_MAX 1024u
 #define CALL_MS      20000u
 
 struct session {

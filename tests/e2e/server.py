@@ -67,20 +67,28 @@ def children_of(pid):
     return found
 
 
+VERDICT, CERTIFICATE_ISSUED = 32, 48  # types of events, src/codec/event.h
+
+
 def missing(s, told):
-    """What was acknowledged and is not in the store."""
+    """What was acknowledged and is not in the store, or is there without its event."""
     db = sqlite3.connect(f"file:{s.dir}/store/bedplate.db?mode=ro", uri=True)
     rows = {row[0]: row[1] for row in db.execute("select hex(id), n from device")}
+    issued = {bytes(row[0]) for row in db.execute(
+        "select c.serial from event e join certificate c on c.device = e.device "
+        "where e.type = ? and instr(e.body, c.serial) > 0", (CERTIFICATE_ISSUED,))}
     gone = []
     for line in told:
         words = line.split()
         if words[:1] != ["acked"]:
             continue
         if words[2] == "verdict":
-            found = db.execute("select count(*) from verdict where device = ? and seq = ?",
-                               (rows.get(words[3].upper(), 0), int(words[4]))).fetchone()[0]
+            n = rows.get(words[3].upper(), 0)
+            found = db.execute("select count(*) from verdict v join event e on e.number = v.event and e.device = v.device "
+                               "where v.device = ? and v.seq = ? and e.type = ? and length(e.body) > 0",
+                               (n, int(words[4]), VERDICT)).fetchone()[0]
         else:
-            found = db.execute("select count(*) from certificate where hex(serial) = ?", (words[3].upper(),)).fetchone()[0]
+            found = bytes.fromhex(words[3]) in issued
         if found != 1:
             gone.append(line)
     db.close()
