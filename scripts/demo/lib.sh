@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # scripts/demo/lib - telling, timing, expecting, and asking the server. Sourced by ./demo.
 
-declare -A seconds=()
+declare -A seconds=() job=()
 passed=0 failed=0 server_pid=''
 
 demo_open() { # DIR
@@ -27,6 +27,33 @@ run_timed() { # NAME COMMAND...
     shift
     "$@" || code=$?
     took "$name" "$begin"
+    return $code
+}
+
+# begin NAME COMMAND...: runs COMMAND beside this program; it has a process group of its own, so that it can be ended whole.
+begin() {
+    local name=$1
+    shift
+    set -m
+    run_beside "$dir/$name.seconds" "$@" </dev/null &
+    job[$name]=$!
+    set +m
+}
+run_beside() { # FILE COMMAND...
+    local file=$1 since code=0
+    since=$(date +%s.%N)
+    shift
+    "$@" || code=$?
+    took beside "$since"
+    echo "${seconds[beside]}" >"$file"
+    return $code
+}
+# ended NAME: waits for what was begun, and answers as it did.
+ended() {
+    local code=0
+    wait "${job[$1]}" || code=$?
+    unset "job[$1]"
+    seconds[$1]=$(cat "$dir/$1.seconds" 2>/dev/null)
     return $code
 }
 
@@ -105,14 +132,19 @@ except (ValueError, KeyError, IndexError):
 
 summary() {
     tell ""
-    tell "seconds: $(for name in install build server images release first_attested all_attested; do
+    tell "seconds: $(for name in install agent build npm images page server release first_attested all_attested; do
         [ -z "${seconds[$name]:-}" ] || printf '%s %s  ' "$name" "${seconds[$name]}"
     done)"
+    tell "    (npm and images ran beside agent and build; first_attested and all_attested count from the start)"
     tell "$passed passed, $failed failed"
 }
 
 demo_close() {
     local name
+    for name in "${!job[@]}"; do
+        kill -- "-${job[$name]}" 2>/dev/null || :
+        wait "${job[$name]}" 2>/dev/null || :
+    done
     for name in "$dir"/*/tpm; do
         [ ! -d "$name" ] || "$gateway" cut "${name%/tpm}" >/dev/null 2>&1 || :
     done

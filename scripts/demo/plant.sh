@@ -5,11 +5,14 @@ gateway=tests/gateway/gateway
 preset=${BP_PRESET:-release} # ./check brings what it has built already
 bin=$PWD/build/$preset/bin
 
-build_all() {
-    {
-        cmake --preset "$preset" && cmake --build --preset "$preset" --target bedplated bedplate bedplate-agent attacker
-    } >"$dir/build.log" 2>&1
+# The page is bundled last: npm, which brings its packages, is fetched while the rest is compiled.
+npm_there() { scripts/npm --get >"$dir/npm.log" 2>&1; }
+build() { # TARGET...
+    cmake --build --preset "$preset" --target "$@" >>"$dir/build.log" 2>&1
 }
+build_agent() { cmake --preset "$preset" >>"$dir/build.log" 2>&1 && build bedplate-agent; }
+build_rest() { build bp_fleet_proc bedplate attacker; }
+build_page() { build bedplated; }
 
 # The root's key stays beside the server here, which --evaluation allows and the page shows in red.
 server_up() {
@@ -41,35 +44,42 @@ wait_for() { # SECONDS COMMAND...
     done
 }
 
-# Three images, signed by the same key that Secure Boot trusts: release 1, release 2, and one that nobody released.
-images_made() {
-    {
-        local root=$dir/root n
-        for n in 1 2; do
-            printf 'ID=demo-gateway\nVERSION_ID=%s\nPRETTY_NAME="Demo gateway %s"\n' $n $n >"$dir/osrel-$n"
-        done
-        tests/gateway/gateway-root "$root" --agent "$bin/bedplate-agent" &&
-            tests/gateway/gateway-image "$dir/release-1.efi" --root "$root" --osrel "$dir/osrel-1" &&
-            tests/gateway/gateway-root "$root" --agent "$bin/bedplate-agent" --add "$(command -v openssl)=/usr/bin/openssl" &&
-            tests/gateway/gateway-image "$dir/release-2.efi" --root "$root" --osrel "$dir/osrel-2" &&
-            tests/gateway/gateway-root "$root" --agent "$bin/bedplate-agent" --add "$(command -v xxd)=/usr/bin/implant" &&
-            tests/gateway/gateway-image "$dir/unreleased.efi" --root "$root" --osrel "$dir/osrel-1" &&
-            lab_boot
-    } >"$dir/images.log" 2>&1
+# image_made FILE VERSION [--add FILE=PATH]: signed by the key that Secure Boot trusts.
+image_made() {
+    local out=$1 version=$2
+    shift 2
+    printf 'ID=demo-gateway\nVERSION_ID=%s\nPRETTY_NAME="Demo gateway %s"\n' "$version" "$version" >"$dir/osrel"
+    tests/gateway/gateway-root "$dir/root" --agent "$bin/bedplate-agent" "$@" &&
+        tests/gateway/gateway-image "$dir/$out" --root "$dir/root" --osrel "$dir/osrel"
 }
 
-# The lab's machine runs no agent: it writes down what its firmware measured, for the releases' platform part.
-lab_boot() {
-    cat >"$dir/lab.hook" <<'HOOK'
+# Release 1, and the machines: the lab's, which runs no agent but writes down what its firmware measured, for the
+# releases' platform part, and meanwhile those of the plant, each with a TPM of its own.
+images_made() { # NAME...
+    local name
+    {
+        cat >"$dir/lab.hook" <<'HOOK'
 cat /sys/kernel/security/tpm0/binary_bios_measurements >/var/lib/bedplate/boot.log
 sync
 poweroff
 HOOK
-    "$gateway" new "$dir/lab" --image "$dir/release-1.efi" --ek-ca "$dir/ek-ca" >"$dir/anchors" &&
-        "$gateway" put "$dir/lab" "$dir/lab.hook" hook &&
-        "$gateway" start "$dir/lab" &&
-        "$gateway" ended "$dir/lab" 600 &&
-        "$gateway" get "$dir/lab" boot.log "$dir/lab.log"
+        image_made release-1.efi 1 &&
+            "$gateway" new "$dir/lab" --image "$dir/release-1.efi" --ek-ca "$dir/ek-ca" >"$dir/anchors" &&
+            "$gateway" put "$dir/lab" "$dir/lab.hook" hook &&
+            "$gateway" start "$dir/lab" || return 1
+        for name in "$@"; do
+            "$gateway" new "$dir/$name" --image "$dir/release-1.efi" --ek-ca "$dir/ek-ca" || return 1
+        done
+        "$gateway" ended "$dir/lab" 600 && "$gateway" get "$dir/lab" boot.log "$dir/lab.log"
+    } >"$dir/images.log" 2>&1
+}
+
+# Release 2, and one that nobody released.
+more_images_made() {
+    {
+        image_made release-2.efi 2 --add "$(command -v openssl)=/usr/bin/openssl" &&
+            image_made unreleased.efi 1 --add "$(command -v xxd)=/usr/bin/implant"
+    } >"$dir/more-images.log" 2>&1
 }
 
 # release_accepted N: the maker creates and signs release N, the plant imports and accepts it.
@@ -89,12 +99,11 @@ put_text() { # MACHINE NAME TEXT
     printf '%s\n' "$3" >"$dir/put.tmp" && "$gateway" put "$dir/$1" "$dir/put.tmp" "$2"
 }
 
-# gateway_made NAME: a machine with a TPM of its own, invited by name; what differs from others is on its state disk.
-gateway_made() {
+# gateway_invited NAME: by name; what differs from other gateways is on its state disk.
+gateway_invited() {
     {
         local invitation
-        "$gateway" new "$dir/$1" --image "$dir/release-1.efi" --ek-ca "$dir/ek-ca" >/dev/null &&
-            cp "$(cat "$dir/anchors")" "$dir/server/anchors/virtual-swtpm.pem" &&
+        cp "$(cat "$dir/anchors")" "$dir/server/anchors/virtual-swtpm.pem" &&
             invitation=$(cli device invite --zone demo --site plant --model demo-gateway --name "$1" --json |
                 python3 -c 'import json,sys; print(json.load(sys.stdin)["code"])') &&
             put_text "$1" server "https://localhost:$enrol_port" &&
