@@ -238,37 +238,20 @@ enum bp_outcome bp_agent_request(struct bp_agent *a, const struct bp_agent_slot 
     return bp_failed(r) ? bp_agent_say_root(a, r, &trace, "signing a certificate request") : BP_DONE;
 }
 
-/* Base64 with line breaks of any kind taken out (RFC 8951 section 3.1). */
-static bp_result decode(bp_span text, uint8_t *tight, uint8_t *ret, size_t cap, size_t *ret_n)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < text.n; i++) {
-        if (text.p[i] != '\n' && text.p[i] != '\r' && text.p[i] != ' ') {
-            tight[n++] = text.p[i];
-        }
-    }
-    bp_wr wr = bp_wr_over(ret, cap);
-    bp_base64_read(&wr, bp_span_of(tight, n));
-    *ret_n = wr.n;
-    return bp_wr_finish(&wr);
-}
-
 /* The certificate of the answer that is for our key. */
 static bp_result take_cert(const struct bp_agent *a, bp_span body, struct bp_agent_slot *slot, uint8_t *room)
 {
     uint8_t spki[SPKI_ROOM];
     uint8_t hash[BP_SHA256_SIZE];
     size_t spki_n = 0;
-    size_t n = 0;
     size_t count = 0;
     bp_span certs[BP_EST_CERTS_MAX];
     struct bp_x509 cert;
-    if (body.n > CMS_ROOM) {
-        return BP_FAIL(LIMIT);
-    }
     BP_TRY(bp_agent_spki(a, blob_of(&slot->key), spki, sizeof spki, &spki_n, hash));
-    BP_TRY(decode(body, room, room + CMS_ROOM, CMS_ROOM, &n));
-    BP_TRY(bp_est_certs_read(bp_span_of(room + CMS_ROOM, n), certs, &count));
+    bp_wr wr = bp_wr_over(room, CMS_ROOM);
+    bp_base64_read_wrapped(&wr, body);
+    BP_TRY(bp_wr_finish(&wr));
+    BP_TRY(bp_est_certs_read(bp_wr_span(&wr), certs, &count));
     for (size_t i = 0; i < count; i++) {
         if (!bp_failed(bp_x509_read(certs[i], &cert)) && bp_span_equal(cert.spki, bp_span_of(spki, spki_n)) &&
             certs[i].n <= sizeof slot->cert) {
@@ -300,7 +283,7 @@ enum bp_outcome bp_agent_enrol_key(struct bp_agent *a, struct bp_remote *server,
     if (ret_reply->status != 200) {
         return bp_agent_say_reply(a, ret_reply, "asking for a certificate");
     }
-    uint8_t *room = bp_alloc(2 * (size_t)CMS_ROOM);
+    uint8_t *room = bp_alloc(CMS_ROOM);
     r = room != NULL ? take_cert(a, ret_reply->body, slot, room) : BP_FAIL(NO_MEMORY);
     bp_free(room);
     return bp_failed(r) ? bp_agent_say(a, BP_FAILED, "the certificate that %s sent is not usable: %s.", a->dev.host,

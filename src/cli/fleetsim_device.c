@@ -2,6 +2,7 @@
 /* cli/fleetsim_device - what a gateway says, by keys in memory. */
 #include "cli/fleetsim_device.h"
 
+#include "cli/fleetsim_statement.h"
 #include "codec/base64.h"
 #include "codec/device.h"
 #include "codec/est.h"
@@ -13,52 +14,30 @@
 
 #define BP_MODULE CLI
 
-#define KEY_ATTRIBUTES                                                                                                 \
-    (BP_TPMA_SIGN | BP_TPMA_FIXED_TPM | BP_TPMA_FIXED_PARENT | BP_TPMA_SENSITIVE_DATA_ORIGIN | BP_TPMA_USER_WITH_AUTH)
 #define ATTEST_MAX 256u
 #define SIG_MAX    80u
 #define AGENT      BP_SPAN_STR("fleet-sim 1.0")
 
 /* --- keys --- */
 
-static bp_result put_public(const struct bp_key *key, bool is_ak, uint8_t *ret, size_t *ret_n)
-{
-    const struct bp_pubkey k = bp_key_public(key);
-    const struct bp_tpm_public pub = {.type = BP_TPM_ALG_ECC,
-                                      .name_alg = BP_TPM_ALG_SHA256,
-                                      .attributes = KEY_ATTRIBUTES | (is_ak ? BP_TPMA_RESTRICTED : 0),
-                                      .sym_alg = BP_TPM_ALG_NULL,
-                                      .scheme = is_ak ? BP_TPM_ALG_ECDSA : BP_TPM_ALG_NULL,
-                                      .scheme_hash = is_ak ? BP_TPM_ALG_SHA256 : 0,
-                                      .curve = BP_TPM_ECC_P256,
-                                      .kdf = BP_TPM_ALG_NULL,
-                                      .x = k.a,
-                                      .y = k.b};
-    bp_wr wr = bp_wr_over(ret, BP_SIM_PUBLIC_MAX);
-    bp_tpm_public_write(&wr, &pub);
-    *ret_n = wr.n;
-    return bp_wr_finish(&wr);
-}
-
 /* What a TPM would write as the signer of the AK's statements. */
 static bp_result qualify(struct bp_crypto *c, struct bp_sim_device *d)
 {
     struct bp_tpm_public ek;
-    struct bp_tpm_public ak;
-    struct bp_tpm_name name;
     BP_TRY(bp_tpm_public_read(bp_span_of(d->chip.public_area, d->chip.public_n), &ek));
-    BP_TRY(bp_tpm_public_read(bp_span_of(d->ak_public, d->ak_public_n), &ak));
-    BP_TRY(bp_tpm_name(c, &ak, &name));
-    return bp_tpm_child_of_ek(c, &ek, bp_tpm_name_span(&name), &d->qualified);
+    return bp_sim_qualify(c, &ek, bp_span_of(d->ak_public, d->ak_public_n), &d->qualified);
 }
 
 static bp_result make_keys(struct bp_crypto *c, const struct bp_sim_maker *m, struct bp_sim_device *d)
 {
+    struct bp_pubkey k;
     BP_TRY(bp_sim_chip_make(&d->chip, m));
     BP_TRY(bp_key_make(BP_KEY_P256, &d->ak));
     BP_TRY(bp_key_make(BP_KEY_P256, &d->key));
-    BP_TRY(put_public(d->ak, true, d->ak_public, &d->ak_public_n));
-    BP_TRY(put_public(d->key, false, d->key_public, &d->key_public_n));
+    k = bp_key_public(d->ak);
+    BP_TRY(bp_sim_public(&k, BP_SIM_AK_ATTRIBUTES, d->ak_public, sizeof d->ak_public, &d->ak_public_n));
+    k = bp_key_public(d->key);
+    BP_TRY(bp_sim_public(&k, BP_SIM_KEY_ATTRIBUTES, d->key_public, sizeof d->key_public, &d->key_public_n));
     BP_TRY(qualify(c, d));
     return bp_hash(c, BP_HASH_SHA256, bp_key_spki(d->key), d->key_hash);
 }
@@ -140,32 +119,16 @@ struct statement {
     size_t attest_n, sig_n;
 };
 
-static bp_result sign(const struct bp_sim_device *d, const struct bp_tpm_attest *a, struct statement *ret)
+static bp_result sign(const struct bp_sim_device *d, struct statement *s)
 {
-    uint8_t raw[64];
-    size_t n = 0;
-    bp_wr w = bp_wr_over(ret->attest, sizeof ret->attest);
-    bp_tpm_attest_write(&w, a);
-    BP_TRY(bp_wr_finish(&w));
-    ret->attest_n = w.n;
     const struct bp_signer signer = bp_key_signer(d->ak);
-    BP_TRY(signer.sign(signer.self, bp_span_of(ret->attest, ret->attest_n), raw, sizeof raw, &n));
-    const struct bp_tpm_sig sig = {.scheme = BP_TPM_ALG_ECDSA,
-                                   .hash = BP_TPM_ALG_SHA256,
-                                   .r = bp_span_of(raw, 32),
-                                   .s = bp_span_of(raw + 32, 32)};
-    w = bp_wr_over(ret->sig, sizeof ret->sig);
-    bp_tpm_sig_write(&w, &sig);
-    ret->sig_n = w.n;
-    return bp_wr_finish(&w);
+    return bp_sim_sign(&signer, bp_span_of(s->attest, s->attest_n), s->sig, sizeof s->sig, &s->sig_n);
 }
 
 /* What both statements say of the TPM: one start, a clock that keeps pace. */
-static struct bp_tpm_attest statement_of(const struct bp_sim_device *d, uint16_t type, int64_t now_ms, bp_span extra)
+static struct bp_tpm_attest statement_of(const struct bp_sim_device *d, int64_t now_ms)
 {
-    return (struct bp_tpm_attest){.type = type,
-                                  .qualified_signer = bp_tpm_name_span(&d->qualified),
-                                  .extra_data = extra,
+    return (struct bp_tpm_attest){.qualified_signer = bp_tpm_name_span(&d->qualified),
                                   .clock_ms = 5000 + (uint64_t)(now_ms > d->start_ms ? now_ms - d->start_ms : 0),
                                   .reset_count = 1,
                                   .safe = true,
@@ -175,16 +138,10 @@ static struct bp_tpm_attest statement_of(const struct bp_sim_device *d, uint16_t
 static bp_result certify_key(struct bp_crypto *c, const struct bp_sim_device *d, int64_t now_ms, struct statement *room,
                              struct bp_evidence *ev)
 {
-    struct bp_tpm_public pub;
-    struct bp_tpm_name name;
-    uint8_t extra[BP_SHA256_SIZE];
-    BP_TRY(bp_tpm_public_read(bp_span_of(d->key_public, d->key_public_n), &pub));
-    BP_TRY(bp_tpm_name(c, &pub, &name));
-    BP_TRY(bp_binding_key(c, BP_SPAN_OF(d->nonce), BP_SPAN_OF(d->id), extra));
-    struct bp_tpm_attest a = statement_of(d, BP_TPM_ST_CERTIFY, now_ms, BP_SPAN_OF(extra));
-    a.name = bp_tpm_name_span(&name);
-    a.qualified_name = a.name;
-    BP_TRY(sign(d, &a, room));
+    struct bp_tpm_attest a = statement_of(d, now_ms);
+    BP_TRY(bp_sim_certify(c, &a, bp_span_of(d->key_public, d->key_public_n), BP_SPAN_OF(d->nonce), BP_SPAN_OF(d->id),
+                          room->attest, sizeof room->attest, &room->attest_n));
+    BP_TRY(sign(d, room));
     ev->keys = 1;
     ev->key[0] = (struct bp_certified){bp_span_of(d->key_public, d->key_public_n),
                                        bp_span_of(room->attest, room->attest_n), bp_span_of(room->sig, room->sig_n)};
@@ -215,7 +172,7 @@ bp_result bp_sim_evidence(struct bp_crypto *c, const struct bp_sim_device *d, co
                           const uint8_t binding[32], bool first, int64_t now_ms, uint8_t *ret, size_t cap, size_t *ret_n)
 {
     struct statement quote, key;
-    uint8_t digest[BP_SHA256_SIZE], covered[BP_SHA256_SIZE], extra[BP_SHA256_SIZE];
+    uint8_t digest[BP_SHA256_SIZE], extra[BP_SHA256_SIZE];
     struct bp_evidence ev = {.about = {.device_id = BP_SPAN_OF(d->id),
                                        .seq = d->seq,
                                        .issued_ms = (uint64_t)d->issued_ms,
@@ -226,15 +183,15 @@ bp_result bp_sim_evidence(struct bp_crypto *c, const struct bp_sim_device *d, co
     if (first) {
         BP_TRY(certify_key(c, d, now_ms, &key, &ev));
     }
-    BP_TRY(bp_evidence_write(&ev, false, ret, cap, ret_n));
-    BP_TRY(bp_hash(c, BP_HASH_SHA256, bp_span_of(ret, *ret_n), covered));
-    BP_TRY(bp_binding_quote(c, BP_SPAN_OF(d->nonce), ev.about.device_id, ev.about.ldevid, bp_span_of(binding, 32),
-                            BP_SPAN_OF(covered), extra));
+    BP_TRY(bp_sim_cover(c, &ev, BP_SPAN_OF(d->nonce), bp_span_of(binding, 32), ret, cap, extra));
     BP_TRY(bp_hash(c, BP_HASH_SHA256, BP_SPAN_OF(m->pcrs), digest));
-    struct bp_tpm_attest q = statement_of(d, BP_TPM_ST_QUOTE, now_ms, BP_SPAN_OF(extra));
+    struct bp_tpm_attest q = statement_of(d, now_ms);
+    q.type = BP_TPM_ST_QUOTE;
+    q.extra_data = BP_SPAN_OF(extra);
     q.pcrs = (struct bp_tpm_pcrs){.count = 1, .bank = {{BP_TPM_ALG_SHA256, BP_SIM_PCRS}}};
     q.pcr_digest = BP_SPAN_OF(digest);
-    BP_TRY(sign(d, &q, &quote));
+    BP_TRY(bp_sim_attest(&q, quote.attest, sizeof quote.attest, &quote.attest_n));
+    BP_TRY(sign(d, &quote));
     ev.attest = bp_span_of(quote.attest, quote.attest_n);
     ev.signature = bp_span_of(quote.sig, quote.sig_n);
     return bp_evidence_write(&ev, true, ret, cap, ret_n);
@@ -278,17 +235,12 @@ bp_result bp_sim_request(const struct bp_sim_device *d, uint8_t *ret, size_t cap
 
 bp_result bp_sim_take_certificate(struct bp_sim_device *d, bp_span body)
 {
-    uint8_t flat[2 * BP_SIM_CERT_MAX], cms[2 * BP_SIM_CERT_MAX];
+    uint8_t cms[2 * BP_SIM_CERT_MAX];
     bp_span certs[BP_EST_CERTS_MAX];
     struct bp_x509 cert;
-    size_t n = 0, count = 0;
-    for (size_t i = 0; i < body.n && n < sizeof flat; i++) {
-        if (body.p[i] != '\n' && body.p[i] != '\r') {
-            flat[n++] = body.p[i];
-        }
-    }
+    size_t count = 0;
     bp_wr w = bp_wr_over(cms, sizeof cms);
-    bp_base64_read(&w, bp_span_of(flat, n));
+    bp_base64_read_wrapped(&w, body);
     BP_TRY(bp_wr_finish(&w));
     BP_TRY(bp_est_certs_read(bp_wr_span(&w), certs, &count));
     if (count != 1 || certs[0].n > sizeof d->cert) {

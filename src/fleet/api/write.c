@@ -189,8 +189,6 @@ static bp_result code_new(struct call *c)
 /* DER of the one PEM block with that label (RFC 7468). */
 static bool from_pem(bp_span text, bp_span begin, bp_span end, uint8_t *ret, size_t cap, size_t *ret_n)
 {
-    uint8_t flat[BP_BASE64_SIZE(CSR_MAX)];
-    size_t n = 0;
     size_t from = 0;
     while (from < text.n && !bp_span_equal(bp_span_sub(text, from, begin.n), begin)) {
         from++;
@@ -203,18 +201,8 @@ static bool from_pem(bp_span text, bp_span begin, bp_span end, uint8_t *ret, siz
     if (to >= text.n) {
         return false;
     }
-    for (size_t i = from; i < to; i++) {
-        const uint8_t c = text.p[i];
-        if (c == '\n' || c == '\r' || c == ' ') {
-            continue;
-        }
-        if (n == sizeof flat) {
-            return false;
-        }
-        flat[n++] = c;
-    }
     bp_wr wr = bp_wr_over(ret, cap);
-    bp_base64_read(&wr, bp_span_of(flat, n));
+    bp_base64_read_wrapped(&wr, bp_span_sub(text, from, to - from));
     *ret_n = wr.n;
     return !bp_failed(bp_wr_finish(&wr));
 }

@@ -3,6 +3,7 @@
 #include "unit/appraise/rig.h"
 
 #include "appraise/bootrule.h"
+#include "cli/fleetsim_statement.h"
 #include "codec/x509.h"
 #include "core/binding.h"
 #include "core/devid.h"
@@ -17,10 +18,6 @@ const struct rig_os rig_os_1 = {.firmware = "firmware 1",
                                 .order = "0001",
                                 .is_secure = true};
 
-#define AK_ATTRIBUTES                                                                                                  \
-    (BP_TPMA_RESTRICTED | BP_TPMA_SIGN | BP_TPMA_FIXED_TPM | BP_TPMA_FIXED_PARENT | BP_TPMA_SENSITIVE_DATA_ORIGIN |    \
-     BP_TPMA_USER_WITH_AUTH)
-
 static bool ok(bp_result r)
 {
     return !bp_failed(r);
@@ -33,30 +30,9 @@ static void sha(struct rig *r, bp_span in, uint8_t ret[32])
 
 /* --- keys --- */
 
-static size_t put_public(const struct test_key *k, uint32_t attributes, uint8_t *ret, size_t cap)
-{
-    const bool is_ak = (attributes & BP_TPMA_RESTRICTED) != 0;
-    const struct bp_tpm_public pub = {.type = BP_TPM_ALG_ECC,
-                                      .name_alg = BP_TPM_ALG_SHA256,
-                                      .attributes = attributes,
-                                      .sym_alg = BP_TPM_ALG_NULL,
-                                      .scheme = is_ak ? BP_TPM_ALG_ECDSA : BP_TPM_ALG_NULL,
-                                      .scheme_hash = is_ak ? BP_TPM_ALG_SHA256 : 0,
-                                      .curve = BP_TPM_ECC_P256,
-                                      .kdf = BP_TPM_ALG_NULL,
-                                      .x = k->key.a,
-                                      .y = k->key.b};
-    bp_wr wr = bp_wr_over(ret, cap);
-    bp_tpm_public_write(&wr, &pub);
-    return bp_wr_span(&wr).n;
-}
-
 static bool hang_under(struct rig *r, const struct bp_tpm_public *ek)
 {
-    struct bp_tpm_public pub;
-    struct bp_tpm_name name;
-    return ok(bp_tpm_public_read(bp_span_of(r->ak_public, r->ak_public_n), &pub)) && ok(bp_tpm_name(r->c, &pub, &name)) &&
-           ok(bp_tpm_child_of_ek(r->c, ek, bp_tpm_name_span(&name), &r->qualified));
+    return ok(bp_sim_qualify(r->c, ek, bp_span_of(r->ak_public, r->ak_public_n), &r->qualified));
 }
 
 bool rig_hang(struct rig *r, bp_span ek_public)
@@ -69,7 +45,7 @@ bool rig_make(struct rig *r, struct bp_crypto *c)
 {
     memset(r, 0, sizeof *r);
     r->c = c;
-    r->ak_attributes = AK_ATTRIBUTES;
+    r->ak_attributes = BP_SIM_AK_ATTRIBUTES;
     r->root_class = "virtual";
     r->safe = true;
     r->now_ms = INT64_C(1790000000000);
@@ -77,12 +53,14 @@ bool rig_make(struct rig *r, struct bp_crypto *c)
     if (!test_key_make(&r->ak, BP_SIG_ES256) || !test_key_make(&r->ldevid, BP_SIG_ES256)) {
         return false;
     }
-    r->ak_public_n = put_public(&r->ak, AK_ATTRIBUTES, r->ak_public, sizeof r->ak_public);
-    r->ldevid_public_n = put_public(&r->ldevid, AK_ATTRIBUTES & ~BP_TPMA_RESTRICTED, r->ldevid_public,
-                                    sizeof r->ldevid_public);
+    if (!ok(bp_sim_public(&r->ak.key, BP_SIM_AK_ATTRIBUTES, r->ak_public, sizeof r->ak_public, &r->ak_public_n)) ||
+        !ok(bp_sim_public(&r->ldevid.key, BP_SIM_KEY_ATTRIBUTES, r->ldevid_public, sizeof r->ldevid_public,
+                          &r->ldevid_public_n))) {
+        return false;
+    }
     sha(r, bp_span_of(r->ldevid.spki, r->ldevid.spki_n), r->ldevid_hash);
     const struct bp_tpm_public ek = {.name_alg = BP_TPM_ALG_SHA256, .all = BP_SPAN_STR("an endorsement key")};
-    return r->ak_public_n != 0 && r->ldevid_public_n != 0 && hang_under(r, &ek) &&
+    return hang_under(r, &ek) &&
            ok(bp_devid_of_spki(c, bp_span_of(r->ak.spki, r->ak.spki_n), r->device_id));
 }
 
@@ -357,54 +335,30 @@ void rig_nonce(struct rig *r)
     BP_IGNORE(bp_hash_parts(r->c, BP_HASH_SHA256, parts, 2, r->nonce), "a wrong nonce is refused");
 }
 
-static size_t sign(const struct test_key *k, bp_span message, uint8_t *ret, size_t cap)
+/* What both statements say of the TPM. */
+static struct bp_tpm_attest statement_of(const struct rig *r)
 {
-    uint8_t raw[64];
-    size_t n = 0;
-    if (!ok(k->signer.sign(k->signer.self, message, raw, sizeof raw, &n))) {
-        return 0;
-    }
-    const struct bp_tpm_sig sig = {.scheme = BP_TPM_ALG_ECDSA,
-                                   .hash = BP_TPM_ALG_SHA256,
-                                   .r = bp_span_of(raw, 32),
-                                   .s = bp_span_of(raw + 32, 32)};
-    bp_wr wr = bp_wr_over(ret, cap);
-    bp_tpm_sig_write(&wr, &sig);
-    return bp_wr_span(&wr).n;
-}
-
-static size_t put_attest(const struct bp_tpm_attest *a, uint8_t *ret, size_t cap)
-{
-    bp_wr wr = bp_wr_over(ret, cap);
-    bp_tpm_attest_write(&wr, a);
-    return bp_wr_span(&wr).n;
+    return (struct bp_tpm_attest){.qualified_signer = bp_tpm_name_span(&r->qualified),
+                                  .clock_ms = r->clock_ms,
+                                  .reset_count = r->reset_count,
+                                  .restart_count = r->restart_count,
+                                  .safe = r->safe,
+                                  .firmware_version = 7};
 }
 
 static void certify_key(struct rig *r, struct bp_evidence *ev)
 {
-    static struct bp_tpm_name name;
-    struct bp_tpm_public pub;
-    uint8_t extra[32];
-    if (!ok(bp_tpm_public_read(bp_span_of(r->ldevid_public, r->ldevid_public_n), &pub)) ||
-        !ok(bp_tpm_name(r->c, &pub, &name)) ||
-        !ok(bp_binding_key(r->c, BP_SPAN_OF(r->nonce), BP_SPAN_OF(r->device_id), extra))) {
+    const bp_span key = bp_span_of(r->ldevid_public, r->ldevid_public_n);
+    struct bp_tpm_attest a = statement_of(r);
+    size_t n = 0;
+    size_t s = 0;
+    if (!ok(bp_sim_certify(r->c, &a, key, BP_SPAN_OF(r->nonce), BP_SPAN_OF(r->device_id), r->key_attest,
+                           sizeof r->key_attest, &n)) ||
+        !ok(bp_sim_sign(&r->ak.signer, bp_span_of(r->key_attest, n), r->key_sig, sizeof r->key_sig, &s))) {
         return;
     }
-    const struct bp_tpm_attest a = {.type = BP_TPM_ST_CERTIFY,
-                                    .qualified_signer = bp_tpm_name_span(&r->qualified),
-                                    .extra_data = BP_SPAN_OF(extra),
-                                    .clock_ms = r->clock_ms,
-                                    .reset_count = r->reset_count,
-                                    .restart_count = r->restart_count,
-                                    .safe = r->safe,
-                                    .firmware_version = 7,
-                                    .name = bp_tpm_name_span(&name),
-                                    .qualified_name = bp_tpm_name_span(&name)};
-    const size_t n = put_attest(&a, r->key_attest, sizeof r->key_attest);
-    const size_t s = sign(&r->ak, bp_span_of(r->key_attest, n), r->key_sig, sizeof r->key_sig);
     ev->keys = 1;
-    ev->key[0] = (struct bp_certified){bp_span_of(r->ldevid_public, r->ldevid_public_n), bp_span_of(r->key_attest, n),
-                                       bp_span_of(r->key_sig, s)};
+    ev->key[0] = (struct bp_certified){key, bp_span_of(r->key_attest, n), bp_span_of(r->key_sig, s)};
 }
 
 static void quoted_values(const struct rig *r, uint8_t ret[BP_APPRAISE_PCR_COUNT * 32])
@@ -441,25 +395,23 @@ static void fill_lists(struct rig *r, struct bp_evidence *ev, const uint8_t valu
 
 static bool sign_quote(struct rig *r, struct bp_evidence *ev, struct bp_tpm_attest *q, const struct rig_forge *forge)
 {
-    uint8_t covered[32], extra[32];
-    size_t n = 0;
-    if (!ok(bp_evidence_write(ev, false, r->evidence, sizeof r->evidence, &n))) {
-        return false;
-    }
-    sha(r, bp_span_of(r->evidence, n), covered);
-    if (!ok(bp_binding_quote(r->c, BP_SPAN_OF(r->nonce), ev->about.device_id, ev->about.ldevid, BP_SPAN_OF(r->binding),
-                             BP_SPAN_OF(covered), extra))) {
+    uint8_t extra[32];
+    if (!ok(bp_sim_cover(r->c, ev, BP_SPAN_OF(r->nonce), BP_SPAN_OF(r->binding), r->evidence, sizeof r->evidence, extra))) {
         return false;
     }
     q->extra_data = BP_SPAN_OF(extra);
-    r->attest_n = put_attest(q, r->attest, sizeof r->attest);
+    if (!ok(bp_sim_attest(q, r->attest, sizeof r->attest, &r->attest_n))) {
+        return false;
+    }
     if (forge != NULL && forge->bytes != NULL) {
         forge->bytes(r);
     }
-    r->sig_n = sign(&r->ak, bp_span_of(r->attest, r->attest_n), r->sig, sizeof r->sig);
+    if (!ok(bp_sim_sign(&r->ak.signer, bp_span_of(r->attest, r->attest_n), r->sig, sizeof r->sig, &r->sig_n))) {
+        return false;
+    }
     ev->attest = bp_span_of(r->attest, r->attest_n);
     ev->signature = bp_span_of(r->sig, r->sig_n);
-    return r->attest_n != 0 && r->sig_n != 0;
+    return true;
 }
 
 bool rig_answer(struct rig *r, const struct rig_forge *forge)
@@ -474,15 +426,10 @@ bool rig_answer(struct rig *r, const struct rig_forge *forge)
     uint8_t digest[32];
     quoted_values(r, values);
     sha(r, BP_SPAN_OF(values), digest);
-    struct bp_tpm_attest q = {.type = BP_TPM_ST_QUOTE,
-                              .qualified_signer = bp_tpm_name_span(&r->qualified),
-                              .clock_ms = r->clock_ms,
-                              .reset_count = r->reset_count,
-                              .restart_count = r->restart_count,
-                              .safe = r->safe,
-                              .firmware_version = 7,
-                              .pcrs = {.count = 1, .bank = {{BP_TPM_ALG_SHA256, BP_APPRAISE_PCRS}}},
-                              .pcr_digest = BP_SPAN_OF(digest)};
+    struct bp_tpm_attest q = statement_of(r);
+    q.type = BP_TPM_ST_QUOTE;
+    q.pcrs = (struct bp_tpm_pcrs){.count = 1, .bank = {{BP_TPM_ALG_SHA256, BP_APPRAISE_PCRS}}};
+    q.pcr_digest = BP_SPAN_OF(digest);
     fill_lists(r, &ev, values);
     if (r->first_contact) {
         ev.about.activation = BP_SPAN_OF(secret);
