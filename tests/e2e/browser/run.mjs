@@ -448,7 +448,7 @@ async function otherViews() {
         await page.getByRole('button', { name: /Edit|Write a policy/ }).click();
         const text = page.locator('textarea.code');
         const good = await text.inputValue();
-        await text.fill(`${good}  - name: "wrong"\n    when: "no_such_claim = 1"\n    verdict: forbid\n    reason: "none"\n`);
+        await text.fill(good.replace(/^rules:$/m, 'rules:\n  - name: "wrong"\n    when: "no_such_claim = 1"\n    verdict: forbid\n    reason: "none"'));
         await accessible('policy_editor');
         await page.getByRole('button', { name: 'Check and publish' }).click();
         await page.locator('.problem').waitFor({ timeout: 15_000 });
