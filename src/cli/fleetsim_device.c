@@ -81,7 +81,7 @@ bp_result bp_sim_hello(const struct bp_sim_device *d, bp_span code, uint8_t *ret
 
 static bp_result take(struct bp_sim_device *d, bp_span nonce, uint64_t seq, int64_t issued_ms)
 {
-    if (seq <= d->seq) {
+    if (seq < d->seq || (seq == d->seq && issued_ms <= d->issued_ms)) {
         return BP_FAIL(REPLAYED);
     }
     memcpy(d->nonce, nonce.p, sizeof d->nonce);

@@ -18,6 +18,7 @@
 #define CALL_MS      30000u
 #define TICK_MS      1u
 #define CUT_MS       10000
+#define KEEP_MS      45000 /* well below the 75 s after which a server ends a session that says nothing */
 #define TOLD_MAX     5u
 #define SAMPLES_MAX  (1u << 18)
 #define DEVICE_PORT  8443u
@@ -36,6 +37,7 @@ struct gateway {
     bool is_stale;   /* its last answer was none: it asks for a nonce first */
     bool is_revoked; /* or about to be */
     int64_t sent_ms;
+    struct gateway *later; /* joined, and spoke after this one */
 };
 
 enum step { INVITE, HELLO, FIRST, ENROL, CONNECT, PROVE };
@@ -73,6 +75,7 @@ struct fleet {
     bool has_url;
     enum phase phase;
     size_t next_new, joined, failed, resting; /* resting: lanes without work */
+    struct gateway *quiet, *quiet_last; /* while joining: by when they spoke, the longest silent first */
     size_t next, in_flight, refused;
     uint64_t sent; /* while attesting */
     int64_t begun_ms; /* of the phase */
@@ -172,6 +175,7 @@ static void after_joining(struct fleet *f)
 {
     tell_window(f, "join");
     begin(f, ATTESTING);
+    f->sent = 0;
     if (f->joined == 0) {
         end(f);
     }
@@ -333,10 +337,21 @@ static bp_result check_answer(struct gateway *g, const struct bp_http *http)
     return g->d.tier == BP_TIER_AFFIRMING && strcmp(g->d.state, "active") == 0 ? BP_OK : BP_FAIL(MISMATCH);
 }
 
+/* To the end of those that joined. */
+static void spoke(struct gateway *g)
+{
+    struct fleet *f = g->f;
+    g->later = NULL;
+    *(f->quiet == NULL ? &f->quiet : &f->quiet_last->later) = g;
+    f->quiet_last = g;
+}
+
 static bp_result joined(struct lane *l, const struct bp_http *http)
 {
     BP_TRY(check_answer(l->g, http));
     l->g->has_joined = true;
+    l->g->sent_ms = now_of(l->f);
+    spoke(l->g);
     l->f->joined++;
     sample(&l->f->now, now_of(l->f) - l->begun_ms);
     next_gateway(l);
@@ -402,9 +417,9 @@ static void turn_done(struct gateway *g, bool good, bp_result r, const struct bp
     g->is_busy = false;
     g->is_stale = !good;
     f->in_flight--;
-    if (good) {
+    if (good && f->phase != JOINING) {
         sample(&f->now, now_of(f) - g->sent_ms);
-    } else {
+    } else if (!good) {
         complain(f, "attestation", r, http);
         f->now.refused++;
         f->refused++;
@@ -486,6 +501,21 @@ static void fill(struct fleet *f)
             return;
         }
         start_turn(g);
+    }
+}
+
+/* While others join, those that have joined speak up in time, so that the server holds every session. */
+static void keep_up(struct fleet *f)
+{
+    const int64_t due = now_of(f) - KEEP_MS;
+    while (f->quiet != NULL && f->quiet->sent_ms <= due && f->in_flight < f->spec->in_flight) {
+        struct gateway *g = f->quiet;
+        f->quiet = g->later;
+        if (!g->is_busy) {
+            start_turn(g);
+        }
+        g->sent_ms = now_of(f);
+        spoke(g);
     }
 }
 
@@ -593,7 +623,9 @@ static void revoke_tick(struct fleet *f)
 static void on_tick(void *arg)
 {
     struct fleet *f = arg;
-    if (f->phase == ATTESTING) {
+    if (f->phase == JOINING) {
+        keep_up(f);
+    } else if (f->phase == ATTESTING) {
         attest_tick(f);
     } else if (f->phase == REVOKING) {
         revoke_tick(f);

@@ -83,10 +83,10 @@ class Plant:
         self.server.stop()
         self.server.__exit__()
 
-    def devices(self):
-        """How many join within JOIN_S, by a trial that also warms up."""
+    def devices(self, most=DEVICES_MAX, seconds=JOIN_S):
+        """How many join within that time, by a trial that also warms up."""
         rate = self.bedplate("fleet-sim", "--devices", str(TRIAL), "--seconds", "1")[0]["rate"]
-        return max(200, min(DEVICES_MAX, int(rate * JOIN_S) // 50 * 50))
+        return max(200, min(most, int(rate * seconds) // 50 * 50))
 
     def fleet(self, devices, *options):
         """A simulated fleet that runs; its lines by next_line()."""

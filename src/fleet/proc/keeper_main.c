@@ -25,7 +25,7 @@
 
 #define PEERS_MAX   48u
 #define ASKED_MAX   4096u /* >= BP_KEEPER_OPEN_MAX: the keeper says busy first */
-#define KEYS_CACHED 65536u
+#define KEYS_CACHED 64u /* a device's key is looked at when it asks for a certificate: too seldom to keep 4 KiB for it */
 #define END_POLL_MS 20u
 
 struct keeper_main;
