@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* codec/device - readers and writers of hello, challenge, answer, nonce and consistency. */
+/* codec/device - readers and writers of hello, challenge, answer, nonce, consistency, escrow, escrowed and lockout. */
 #include "codec/device.h"
 
 #define BP_MODULE CODEC
@@ -12,6 +12,8 @@
 #define ANSWER_MUST    (HEADER | 0xfff0u)
 #define NONCE_MUST     (HEADER | BIT(5) | BIT(6) | BIT(7))
 #define PROOF_MUST     (HEADER | BIT(4) | BIT(5) | BIT(6))
+#define ESCROW_MUST    (HEADER | BIT(4) | BIT(5) | BIT(6))
+#define LOCKOUT_MUST   (HEADER | BIT(4) | BIT(5))
 
 /* --- what the objects share --- */
 
@@ -677,5 +679,163 @@ bp_result bp_consistency_write(const struct bp_consistency *v, uint8_t *p, size_
         }
         bp_cw_bstr(&w, v->hash[i]);
     }
+    return finish(&w, ret_len);
+}
+
+/* --- escrow, escrowed --- */
+
+static enum bp_escrow_state get_escrow_state(bp_rd *rd)
+{
+    const uint64_t state = bp_cbor_get_uint(rd);
+    if (state < BP_ESCROW_SEALED || state > BP_ESCROW_FOREIGN) {
+        bp_rd_fail(rd, BP_FAIL(MALFORMED));
+    }
+    return (enum bp_escrow_state)state;
+}
+
+/* A foreign value is known to nobody here, so nothing of it can be sealed. */
+static bool is_escrow(bp_span device_id, enum bp_escrow_state state, bp_span sealed)
+{
+    return device_id.n == 33 && state >= BP_ESCROW_SEALED && state <= BP_ESCROW_FOREIGN &&
+           (sealed.n == 0) == (state == BP_ESCROW_FOREIGN);
+}
+
+static bool escrow_member(bp_rd *rd, uint64_t key, void *object)
+{
+    struct bp_escrow *v = object;
+    switch (key) {
+    case 4:
+        v->device_id = bp_cbor_get_bstr_n(rd, 33);
+        break;
+    case 5:
+        v->state = get_escrow_state(rd);
+        break;
+    case 6:
+        v->envelope = bp_cbor_get_bstr(rd);
+        if (v->envelope.n > BP_ENVELOPE_MAX) {
+            bp_rd_fail(rd, BP_FAIL(LIMIT));
+        }
+        break;
+    default:
+        return false;
+    }
+    return true;
+}
+
+bp_result bp_escrow_read(bp_span in, struct bp_escrow *ret)
+{
+    static const struct shape shape = {{(const uint8_t *)"escrow", 6}, BP_ESCROW_MAX, ESCROW_MUST, escrow_member};
+    memset(ret, 0, sizeof(*ret));
+    bp_result r = walk(in, &shape, ret, &ret->minor, &ret->unknown);
+    if (!bp_failed(r) && !is_escrow(ret->device_id, ret->state, ret->envelope)) {
+        r = BP_FAIL(MALFORMED);
+    }
+    if (bp_failed(r)) {
+        memset(ret, 0, sizeof(*ret));
+    }
+    return r;
+}
+
+bp_result bp_escrow_write(const struct bp_escrow *v, uint8_t *p, size_t cap, size_t *ret_len)
+{
+    if (!is_escrow(v->device_id, v->state, v->envelope) || v->envelope.n > BP_ENVELOPE_MAX) {
+        return BP_FAIL(BAD_ARGUMENT);
+    }
+    bp_cw w = bp_cw_over(p, cap);
+    put_head(&w, 3, BP_SPAN_STR("escrow"));
+    put_bytes(&w, 4, v->device_id);
+    put_uint(&w, 5, v->state);
+    put_bytes(&w, 6, v->envelope);
+    return finish(&w, ret_len);
+}
+
+static bool escrowed_member(bp_rd *rd, uint64_t key, void *object)
+{
+    struct bp_escrowed *v = object;
+    switch (key) {
+    case 4:
+        v->device_id = bp_cbor_get_bstr_n(rd, 33);
+        break;
+    case 5:
+        v->state = get_escrow_state(rd);
+        break;
+    case 6:
+        v->digest = bp_cbor_get_bstr(rd);
+        if (v->digest.n != 0 && v->digest.n != 32) {
+            bp_rd_fail(rd, BP_FAIL(MALFORMED));
+        }
+        break;
+    default:
+        return false;
+    }
+    return true;
+}
+
+bp_result bp_escrowed_read(bp_span in, struct bp_escrowed *ret)
+{
+    static const struct shape shape = {
+        {(const uint8_t *)"escrowed", 8}, BP_ESCROWED_MAX, ESCROW_MUST, escrowed_member};
+    memset(ret, 0, sizeof(*ret));
+    bp_result r = walk(in, &shape, ret, &ret->minor, &ret->unknown);
+    if (!bp_failed(r) && !is_escrow(ret->device_id, ret->state, ret->digest)) {
+        r = BP_FAIL(MALFORMED);
+    }
+    if (bp_failed(r)) {
+        memset(ret, 0, sizeof(*ret));
+    }
+    return r;
+}
+
+bp_result bp_escrowed_write(const struct bp_escrowed *v, uint8_t *p, size_t cap, size_t *ret_len)
+{
+    if (!is_escrow(v->device_id, v->state, v->digest) || (v->digest.n != 0 && v->digest.n != 32)) {
+        return BP_FAIL(BAD_ARGUMENT);
+    }
+    bp_cw w = bp_cw_over(p, cap);
+    put_head(&w, 3, BP_SPAN_STR("escrowed"));
+    put_bytes(&w, 4, v->device_id);
+    put_uint(&w, 5, v->state);
+    put_bytes(&w, 6, v->digest);
+    return finish(&w, ret_len);
+}
+
+/* --- lockout --- */
+
+static bool lockout_member(bp_rd *rd, uint64_t key, void *object)
+{
+    struct bp_lockout *v = object;
+    switch (key) {
+    case 4:
+        v->device_id = bp_cbor_get_bstr_n(rd, 33);
+        break;
+    case 5:
+        v->value = bp_cbor_get_bstr_n(rd, 32);
+        break;
+    default:
+        return false;
+    }
+    return true;
+}
+
+bp_result bp_lockout_read(bp_span in, struct bp_lockout *ret)
+{
+    static const struct shape shape = {{(const uint8_t *)"lockout", 7}, BP_LOCKOUT_MAX, LOCKOUT_MUST, lockout_member};
+    memset(ret, 0, sizeof(*ret));
+    const bp_result r = walk(in, &shape, ret, &ret->minor, &ret->unknown);
+    if (bp_failed(r)) {
+        memset(ret, 0, sizeof(*ret));
+    }
+    return r;
+}
+
+bp_result bp_lockout_write(const struct bp_lockout *v, uint8_t *p, size_t cap, size_t *ret_len)
+{
+    if (v->device_id.n != 33 || v->value.n != 32) {
+        return BP_FAIL(BAD_ARGUMENT);
+    }
+    bp_cw w = bp_cw_over(p, cap);
+    put_head(&w, 2, BP_SPAN_STR("lockout"));
+    put_bytes(&w, 4, v->device_id);
+    put_bytes(&w, 5, v->value);
     return finish(&w, ret_len);
 }

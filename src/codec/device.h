@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* codec/device - what an agent and a server say to each other (docs/protocol/device.md), both directions: hello,
- * challenge, answer, nonce, consistency. Evidence has a file of its own.
+ * challenge, answer, nonce, consistency, escrow, escrowed; and lockout, which only the owner's recovery key opens. Evidence
+ * has a file of its own.
  *
  * Spans point into the caller's bytes; nothing is copied. The structures are large, so a reader builds in the caller's
  * own: on failure ret is all zero. Members of a newer minor are counted in `unknown` and passed over. It does not
@@ -24,7 +25,12 @@
 #define BP_NONCE_MAX       1024u
 #define BP_CONSISTENCY_MAX 4096u
 
-#define BP_MEDIA_CBOR "application/cbor" /* of all five */
+#define BP_ESCROW_MAX      4096u
+#define BP_ESCROWED_MAX    1024u
+#define BP_LOCKOUT_MAX     256u
+#define BP_ENVELOPE_MAX    2048u /* a sealed lockout object */
+
+#define BP_MEDIA_CBOR "application/cbor" /* of all of them */
 #define BP_MEDIA_CMW  "application/cmw+cbor"
 
 /* Identity keys by template, as hello numbers them. */
@@ -112,6 +118,35 @@ struct bp_consistency {
     bp_span hash[BP_DEVICE_PROOF_MAX]; /* 32 bytes each */
 };
 
+/* How far a device is with the lockout value of its root. SEALED: a value is in the envelope and nowhere set; SET: it is
+ * the root's, and clearing is disabled; FOREIGN: somebody else had set one before, there is no envelope. */
+enum bp_escrow_state { BP_ESCROW_SEALED = 1, BP_ESCROW_SET = 2, BP_ESCROW_FOREIGN = 3 };
+
+struct bp_escrow {
+    uint64_t minor;
+    uint32_t unknown;
+    bp_span device_id; /* 33 bytes */
+    enum bp_escrow_state state;
+    bp_span envelope; /* CMS, 1..BP_ENVELOPE_MAX bytes; FOREIGN: empty */
+};
+
+/* The server has it for good. */
+struct bp_escrowed {
+    uint64_t minor;
+    uint32_t unknown;
+    bp_span device_id; /* 33 bytes */
+    enum bp_escrow_state state;
+    bp_span digest; /* SHA-256 of the envelope; FOREIGN: empty */
+};
+
+/* What an envelope holds. */
+struct bp_lockout {
+    uint64_t minor;
+    uint32_t unknown;
+    bp_span device_id; /* 33 bytes */
+    bp_span value;     /* 32 bytes */
+};
+
 /* Readers.
  *   UNSUPPORTED   another type or major version, or another template of an EK
  *   LIMIT         larger than the ceilings above, or more members in a list
@@ -122,6 +157,9 @@ BP_MUST_CHECK bp_result bp_challenge_read(bp_span in, struct bp_challenge *ret);
 BP_MUST_CHECK bp_result bp_answer_read(bp_span in, struct bp_answer *ret);
 BP_MUST_CHECK bp_result bp_nonce_read(bp_span in, struct bp_nonce *ret);
 BP_MUST_CHECK bp_result bp_consistency_read(bp_span in, struct bp_consistency *ret);
+BP_MUST_CHECK bp_result bp_escrow_read(bp_span in, struct bp_escrow *ret);
+BP_MUST_CHECK bp_result bp_escrowed_read(bp_span in, struct bp_escrowed *ret);
+BP_MUST_CHECK bp_result bp_lockout_read(bp_span in, struct bp_lockout *ret);
 
 /* Writers, of minor 0 (minor and unknown are not looked at).
  *   NO_SPACE       *ret_len tells the room needed
@@ -132,5 +170,8 @@ BP_MUST_CHECK bp_result bp_challenge_write(const struct bp_challenge *v, uint8_t
 BP_MUST_CHECK bp_result bp_answer_write(const struct bp_answer *v, uint8_t *p, size_t cap, size_t *ret_len);
 BP_MUST_CHECK bp_result bp_nonce_write(const struct bp_nonce *v, uint8_t *p, size_t cap, size_t *ret_len);
 BP_MUST_CHECK bp_result bp_consistency_write(const struct bp_consistency *v, uint8_t *p, size_t cap, size_t *ret_len);
+BP_MUST_CHECK bp_result bp_escrow_write(const struct bp_escrow *v, uint8_t *p, size_t cap, size_t *ret_len);
+BP_MUST_CHECK bp_result bp_escrowed_write(const struct bp_escrowed *v, uint8_t *p, size_t cap, size_t *ret_len);
+BP_MUST_CHECK bp_result bp_lockout_write(const struct bp_lockout *v, uint8_t *p, size_t cap, size_t *ret_len);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/unit/codec/test_device - hello, challenge, answer, nonce, consistency: what is written is read, every
+/* tests/unit/codec/test_device - hello, challenge, answer, nonce, consistency, escrow, escrowed, lockout: what is written is read, every
  * truncation and every wrong member is refused, and what is refused leaves zeros. */
 #include "codec/device.h"
 #include "harness.h"
@@ -13,6 +13,9 @@ static union {
     struct bp_answer answer;
     struct bp_nonce nonce;
     struct bp_consistency consistency;
+    struct bp_escrow escrow;
+    struct bp_escrowed escrowed;
+    struct bp_lockout lockout;
 } in, out;
 
 static void fill_hello(void)
@@ -85,6 +88,29 @@ static void fill_consistency(void)
     in.consistency.hash[1] = BP_SPAN_OF(other);
 }
 
+static void fill_escrow(void)
+{
+    memset(&in, 0, sizeof in);
+    in.escrow.device_id = BP_SPAN_OF(id);
+    in.escrow.state = BP_ESCROW_SEALED;
+    in.escrow.envelope = BP_SPAN_STR("envelope");
+}
+
+static void fill_escrowed(void)
+{
+    memset(&in, 0, sizeof in);
+    in.escrowed.device_id = BP_SPAN_OF(id);
+    in.escrowed.state = BP_ESCROW_SET;
+    in.escrowed.digest = BP_SPAN_OF(n32);
+}
+
+static void fill_lockout(void)
+{
+    memset(&in, 0, sizeof in);
+    in.lockout.device_id = BP_SPAN_OF(id);
+    in.lockout.value = BP_SPAN_OF(n32);
+}
+
 #define OBJECT(name)                                                                                                   \
     static bp_result write_##name(uint8_t *p, size_t cap, size_t *n)                                                   \
     {                                                                                                                  \
@@ -103,8 +129,11 @@ OBJECT(challenge)
 OBJECT(answer)
 OBJECT(nonce)
 OBJECT(consistency)
+OBJECT(escrow)
+OBJECT(escrowed)
+OBJECT(lockout)
 
-enum object { HELLO, CHALLENGE, ANSWER, NONCE, CONSISTENCY };
+enum object { HELLO, CHALLENGE, ANSWER, NONCE, CONSISTENCY, ESCROW, ESCROWED, LOCKOUT };
 static const struct {
     const char *name;
     size_t size;
@@ -116,6 +145,7 @@ static const struct {
 #define ROW(name) {#name, sizeof(struct bp_##name), fill_##name, write_##name, rewrite_##name, read_##name}
     [HELLO] = ROW(hello),       [CHALLENGE] = ROW(challenge),     [ANSWER] = ROW(answer),
     [NONCE] = ROW(nonce),       [CONSISTENCY] = ROW(consistency),
+    [ESCROW] = ROW(escrow),     [ESCROWED] = ROW(escrowed),       [LOCKOUT] = ROW(lockout),
 };
 
 static bool is_zero(size_t n)
@@ -140,7 +170,7 @@ static bp_result read_filled(enum object o, bp_span bytes)
 
 static void round_trips(void)
 {
-    for (enum object o = HELLO; o <= CONSISTENCY; o = (enum object)(o + 1)) {
+    for (enum object o = HELLO; o <= LOCKOUT; o = (enum object)(o + 1)) {
         size_t n = 0;
         size_t m = 0;
         bp_case_begin();
@@ -183,6 +213,53 @@ BP_CASE(hello_reads_what_it_wrote)
     in.hello.code = BP_SPAN_EMPTY;
     BP_NEED(!bp_failed(bp_hello_write(&in.hello, room, sizeof room, &n)));
     BP_CHECK(!bp_failed(bp_hello_read(bp_span_of(room, n), &out.hello)) && out.hello.code.n == 0);
+}
+
+BP_CASE(escrow_reads_what_it_wrote)
+{
+    size_t n = 0;
+    fill_escrow();
+    BP_NEED(!bp_failed(bp_escrow_write(&in.escrow, room, sizeof room, &n)));
+    BP_NEED(!bp_failed(bp_escrow_read(bp_span_of(room, n), &out.escrow)));
+    BP_CHECK(bp_span_equal(out.escrow.device_id, BP_SPAN_OF(id)) && out.escrow.state == BP_ESCROW_SEALED);
+    BP_CHECK(bp_span_equal(out.escrow.envelope, BP_SPAN_STR("envelope")));
+    in.escrow.state = BP_ESCROW_FOREIGN;
+    in.escrow.envelope = BP_SPAN_EMPTY;
+    BP_NEED(!bp_failed(bp_escrow_write(&in.escrow, room, sizeof room, &n)));
+    BP_NEED(!bp_failed(bp_escrow_read(bp_span_of(room, n), &out.escrow)));
+    BP_CHECK(out.escrow.state == BP_ESCROW_FOREIGN && out.escrow.envelope.n == 0);
+    fill_lockout();
+    BP_NEED(!bp_failed(bp_lockout_write(&in.lockout, room, sizeof room, &n)));
+    BP_NEED(!bp_failed(bp_lockout_read(bp_span_of(room, n), &out.lockout)));
+    BP_CHECK(bp_span_equal(out.lockout.value, BP_SPAN_OF(n32)) && bp_span_equal(out.lockout.device_id, BP_SPAN_OF(id)));
+}
+
+BP_CASE(an_envelope_above_its_ceiling_is_refused)
+{
+    static uint8_t large[BP_ENVELOPE_MAX + 1], object[BP_ESCROW_MAX];
+    size_t n = 0;
+    fill_escrow();
+    in.escrow.envelope = bp_span_of(large, BP_ENVELOPE_MAX);
+    BP_NEED(!bp_failed(bp_escrow_write(&in.escrow, object, sizeof object, &n)));
+    BP_CHECK(!bp_failed(bp_escrow_read(bp_span_of(object, n), &out.escrow)));
+    in.escrow.envelope = BP_SPAN_OF(large);
+    BP_CHECK(bp_is(bp_escrow_write(&in.escrow, object, sizeof object, &n), BP_E_BAD_ARGUMENT));
+    bp_cw w = bp_cw_over(object, sizeof object);
+    bp_cw_map(&w, 6);
+    bp_cw_uint(&w, 1);
+    bp_cw_cstr(&w, "escrow");
+    bp_cw_uint(&w, 2);
+    bp_cw_uint(&w, 1);
+    bp_cw_uint(&w, 3);
+    bp_cw_uint(&w, 0);
+    bp_cw_uint(&w, 4);
+    bp_cw_bstr(&w, BP_SPAN_OF(id));
+    bp_cw_uint(&w, 5);
+    bp_cw_uint(&w, BP_ESCROW_SEALED);
+    bp_cw_uint(&w, 6);
+    bp_cw_bstr(&w, BP_SPAN_OF(large));
+    BP_NEED(!bp_failed(bp_cw_finish(&w)));
+    BP_CHECK(bp_is(read_filled(ESCROW, bp_cw_span(&w)), BP_E_LIMIT));
 }
 
 BP_CASE(challenge_without_a_port)
@@ -273,6 +350,24 @@ static const struct {
     {"consistency_backwards", CONSISTENCY, B("\x04\x03\x05\x09"), B("\x04\x09\x05\x03"), BP_E_MALFORMED},
     {"consistency_hash_short", CONSISTENCY, B("\x82\x58\x20\x03"), B("\x82\x58\x1f"), BP_E_MALFORMED},
     {"consistency_no_hashes", CONSISTENCY, B("\x06\x82"), B("\x08\x82"), BP_E_MALFORMED},
+    {"escrow_type", ESCROW, B("escrow"), B("escrov"), BP_E_UNSUPPORTED},
+    {"escrow_major_2", ESCROW, B("escrow\x02\x01"), B("escrow\x02\x02"), BP_E_UNSUPPORTED},
+    {"escrow_id_short", ESCROW, B("\x04\x58\x21\x01"), B("\x04\x58\x20"), BP_E_MALFORMED},
+    {"escrow_state_0", ESCROW, B("\x05\x01\x06"), B("\x05\x00\x06"), BP_E_MALFORMED},
+    {"escrow_state_4", ESCROW, B("\x05\x01\x06"), B("\x05\x04\x06"), BP_E_MALFORMED},
+    {"escrow_state_is_text", ESCROW, B("\x05\x01\x06"), B("\x05\x61\x31\x06"), BP_E_MALFORMED},
+    {"escrow_sealed_into_nothing", ESCROW, B("\x48" "envelope"), B("\x40"), BP_E_MALFORMED},
+    {"escrow_of_a_foreign_value", ESCROW, B("\x05\x01\x06"), B("\x05\x03\x06"), BP_E_MALFORMED},
+    {"escrow_envelope_is_text", ESCROW, B("\x48" "envelope"), B("\x68" "envelope"), BP_E_MALFORMED},
+    {"escrow_envelope_missing", ESCROW, B("\x06\x48" "envelope"), B("\x07\x48" "envelope"), BP_E_MALFORMED},
+    {"escrowed_is_no_escrow", ESCROWED, B("\x68" "escrowed"), B("\x66" "escrow"), BP_E_UNSUPPORTED},
+    {"escrowed_digest_of_31", ESCROWED, B("\x06\x58\x20\x03"), B("\x06\x58\x1f"), BP_E_MALFORMED},
+    {"escrowed_set_without_digest", ESCROWED, B("\x05\x02\x06"), B("\x05\x03\x06"), BP_E_MALFORMED},
+    {"escrowed_state_missing", ESCROWED, B("\xa6\x01\x68" "escrowed\x02\x01\x03\x00\x04\x58\x21\x01"),
+     B("\xa5\x01\x68" "escrowed\x02\x01\x03\x00\x04\x58\x21\x01"), BP_E_MALFORMED},
+    {"lockout_value_short", LOCKOUT, B("\x05\x58\x20\x03"), B("\x05\x58\x1f"), BP_E_MALFORMED},
+    {"lockout_of_nobody", LOCKOUT, B("\x04\x58\x21\x01"), B("\x07\x58\x21\x01"), BP_E_NOT_CANONICAL},
+    {"lockout_major_0", LOCKOUT, B("lockout\x02\x01"), B("lockout\x02\x00"), BP_E_UNSUPPORTED},
 };
 
 static size_t find(size_t n, bp_span what)
@@ -355,6 +450,18 @@ BP_CASE(writers_refuse_what_readers_refuse)
     fill_consistency();
     in.consistency.from = 10;
     BP_CHECK(bp_is(write_consistency(room, sizeof room, &n), BP_E_BAD_ARGUMENT));
+    fill_escrow();
+    in.escrow.state = BP_ESCROW_FOREIGN;
+    BP_CHECK(bp_is(write_escrow(room, sizeof room, &n), BP_E_BAD_ARGUMENT));
+    fill_escrow();
+    in.escrow.envelope = BP_SPAN_EMPTY;
+    BP_CHECK(bp_is(write_escrow(room, sizeof room, &n), BP_E_BAD_ARGUMENT));
+    fill_escrowed();
+    in.escrowed.digest = BP_SPAN_STR("short");
+    BP_CHECK(bp_is(write_escrowed(room, sizeof room, &n), BP_E_BAD_ARGUMENT));
+    fill_lockout();
+    in.lockout.value = BP_SPAN_STR("short");
+    BP_CHECK(bp_is(write_lockout(room, sizeof room, &n), BP_E_BAD_ARGUMENT));
 }
 
 /* clang-format off */
@@ -362,6 +469,8 @@ BP_SUITE(device,
     BP_TABLE(round_trips)
     BP_RUN(answer_reads_what_it_wrote)
     BP_RUN(hello_reads_what_it_wrote)
+    BP_RUN(escrow_reads_what_it_wrote)
+    BP_RUN(an_envelope_above_its_ceiling_is_refused)
     BP_RUN(challenge_without_a_port)
     BP_RUN(a_newer_minor_is_passed_over)
     BP_TABLE(bad_rows)
