@@ -158,6 +158,14 @@ attack_disk_theft() {
 attack_tpm_clear() {
     say "The TPM of $1 is cleared and its clock advanced"
     gateway_off "$1"
+    # As root on the gateway would: clearing is disabled since it enrolled, and the value that it asks for is the owner's.
+    if "$gateway" tpm "$dir/$1" tpm2 clear >>"$dir/gateways.log" 2>&1; then
+        expect "clears the TPM by software: it is refused" false
+    else
+        expect "clears the TPM by software: it is refused" true
+    fi
+    # As somebody at the machine does, in the firmware's setup: the platform's authorisation stands above the owner's.
+    "$gateway" tpm "$dir/$1" tpm2 clearcontrol -C p c >>"$dir/gateways.log" 2>&1
     "$gateway" tpm "$dir/$1" tpm2 clear -c p >>"$dir/gateways.log" 2>&1
     "$gateway" tpm "$dir/$1" tpm2 setclock 100000000000 >>"$dir/gateways.log" 2>&1
     set_mark

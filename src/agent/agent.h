@@ -62,6 +62,7 @@ struct bp_agent {
     uint32_t tier, due_ms;
     bool renew;
     char reason[BP_DEVICE_TEXT_MAX + 1], life[64];
+    enum bp_lockout_stage lockout; /* as bp_agent_escrow left it */
     /* The key of the server's log; log_spki_n 0: not known in this process yet. */
     uint8_t log_spki[BP_SPKI_MAX];
     size_t log_spki_n;
@@ -142,6 +143,10 @@ enum bp_outcome bp_agent_vouch(struct bp_agent *a, const struct bp_agent_slot *s
 enum bp_outcome bp_agent_renew(struct bp_agent *a);
 /* Finds out whether the newer credential of a slot works, and takes it into use. */
 enum bp_outcome bp_agent_promote(struct bp_agent *a, enum bp_slot_name at);
+
+/* escrow.c: has the root's lockout value in escrow and then set, clearing disabled (agent/lockout). BP_DONE: set, or the server
+ * keeps no escrow; BP_REFUSED: another's value is set, or the server or its recovery certificate was refused. */
+enum bp_outcome bp_agent_escrow(struct bp_agent *a);
 
 /* head.c: verifies the head of the last answer, compares it with the one kept, asks for the proof, keeps the newer. */
 enum bp_outcome bp_agent_check_head(struct bp_agent *a);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* agent/enroll - from nothing to a certificate: anchor, attestation key, hello, activation, first evidence, EST, and a
- * call with what came out (docs/protocol/device.md).
+ * call with what came out; then the root's lockout value goes into escrow (docs/protocol/device.md).
  *
  * Each step is stored before the next one counts on it, so that an enrolment that was cut off goes on with the same
  * attestation key; done again when it is complete, it only makes the call. */
@@ -610,16 +610,28 @@ static bool is_complete(struct bp_agent *a, enum bp_outcome *ret)
     return *ret == BP_DONE || *ret == BP_FAILED; /* not reached: nothing to be gained by enrolling anew */
 }
 
+/* An enrolled device is no less enrolled when this fails: it is told, and `run` tries again. */
+static enum bp_outcome with_escrow(struct bp_agent *a)
+{
+    if (bp_agent_escrow(a) != BP_DONE && a->tell != NULL) {
+        a->tell(a->said);
+    }
+    return BP_DONE;
+}
+
 enum bp_outcome bp_agent_enroll(struct bp_agent *a, const struct bp_enroll *e)
 {
     const bool is_known = a->dev.has_id;
     enum bp_outcome o = take_options(a, e);
     o = o == BP_DONE ? bp_agent_open_root(a) : o;
-    if (o != BP_DONE || (is_known && is_complete(a, &o))) {
+    if (o != BP_DONE) {
         return o;
     }
-    o = take_anchor(a, e->anchor);
-    return o == BP_DONE ? enroll_with(a, e->code, e->device_port != 0, e->wait_s) : o;
+    if (!is_known || !is_complete(a, &o)) {
+        o = take_anchor(a, e->anchor);
+        o = o == BP_DONE ? enroll_with(a, e->code, e->device_port != 0, e->wait_s) : o;
+    }
+    return o == BP_DONE ? with_escrow(a) : o;
 }
 
 enum bp_outcome bp_agent_enroll_again(struct bp_agent *a)

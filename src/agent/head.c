@@ -91,7 +91,7 @@ static enum bp_outcome compare(struct bp_agent *a, bp_span kept, const struct bp
 static const char *take_key(struct bp_agent *a, bp_span cert)
 {
     struct bp_x509 key;
-    const char *bad = bp_witness_key(a->crypto, bp_span_of(a->dev.anchor, a->dev.anchor_n), cert,
+    const char *bad = bp_witness_key(a->crypto, bp_span_of(a->dev.anchor, a->dev.anchor_n), cert, BP_STATEMENT_LOG,
                                      bp_agent_now_s(a) * 1000, &key);
     if (bad == NULL && key.spki.n > sizeof a->log_spki) {
         bad = "the key is too long";

@@ -186,9 +186,9 @@ static int do_enroll(const struct options *o)
         id_texts(&a.dev, hex, shown);
         bp_agent_time(a.not_after_s, until);
         if (o->json) {
-            print_json(json_pack("{s:s, s:s, s:s, s:i, s:s, s:b}", "device", hex, "short", shown, "server", a.dev.host,
+            print_json(json_pack("{s:s, s:s, s:s, s:i, s:s, s:b, s:s}", "device", hex, "short", shown, "server", a.dev.host,
                                  "device_port", (int)a.dev.device_port, "not_after", until, "process_level",
-                                 a.dev.boot_log[0] != '\0'));
+                                 a.dev.boot_log[0] != '\0', "lockout", bp_lockout_name(a.lockout)));
         } else {
             printf("enrolled at %s as %s%s, certificate good until %s\n", a.dev.host, shown,
                    a.dev.boot_log[0] != '\0' ? " (process-level device)" : "", until);
@@ -266,7 +266,7 @@ static const char *text_in(const json_t *o, const char *name)
 }
 
 static void print_status(const struct options *o, const struct bp_agent_device *d, const struct bp_agent_slot *slot,
-                         json_t *last)
+                         enum bp_lockout_stage lockout, json_t *last)
 {
     char hex[BP_DEVID_HEX];
     char shown[BP_DEVID_SHORT];
@@ -279,15 +279,19 @@ static void print_status(const struct options *o, const struct bp_agent_device *
     }
     const bool is_process = d->boot_log[0] != '\0';
     if (o->json) {
-        print_json(json_pack("{s:b, s:s, s:s, s:s, s:s, s:b, s:s, s:I, s:o*}", "enrolled", is_enrolled, "device", hex,
+        print_json(json_pack("{s:b, s:s, s:s, s:s, s:s, s:b, s:s, s:I, s:s, s:o*}", "enrolled", is_enrolled, "device", hex,
                              "short", shown, "server", d->host, "root", d->root, "process_level", is_process, "not_after",
-                             until, "generation", (json_int_t)slot->generation, "last", last));
+                             until, "generation", (json_int_t)slot->generation, "lockout", bp_lockout_name(lockout), "last", last));
         return;
     }
     printf("device      %s%s\n", shown[0] != '\0' ? shown : "not named yet", is_process ? " (process-level device)" : "");
     printf("server      %s:%u\n", d->host, (unsigned)d->device_port);
     printf("root        %s\n", d->root);
     printf("certificate %s%s\n", is_enrolled ? "good until " : "none", until);
+    printf("lockout     %s\n", lockout == BP_LOCKOUT_SET       ? "set, in escrow at the server; clearing is disabled"
+                              : lockout == BP_LOCKOUT_FOREIGN ? "set by somebody else, not in escrow"
+                              : lockout == BP_LOCKOUT_NONE    ? "not set"
+                                                              : "not set yet; run goes on with it");
     if (last != NULL) {
         printf("last        %s, %s%s%s at %s\n", text_in(last, "tier"), text_in(last, "state"),
                text_in(last, "reason")[0] != '\0' ? ": " : "", text_in(last, "reason"), text_in(last, "at"));
@@ -304,6 +308,7 @@ static int do_status(const struct options *o)
     struct bp_state *s = NULL;
     static struct bp_agent_device d;
     static struct bp_agent_slot slot;
+    static struct bp_agent_lockout lockout;
     enum bp_slot_name pending = BP_SLOTS;
     bp_result r = bp_state_open(o->state, false, false, &s);
     if (!bp_failed(r)) {
@@ -320,7 +325,9 @@ static int do_status(const struct options *o)
     if (active != BP_SLOTS) {
         BP_IGNORE(bp_state_slot_load(s, active, &slot), "then it shows as not enrolled");
     }
-    print_status(o, &d, &slot, last_of(s));
+    BP_IGNORE(bp_state_lockout_load(s, &lockout), "then it shows as not set");
+    print_status(o, &d, &slot, lockout.stage, last_of(s));
+    bp_wipe(&lockout, sizeof lockout);
     bp_wipe(&d, sizeof d);
     bp_wipe(&slot, sizeof slot);
     bp_state_free(s);

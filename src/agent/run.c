@@ -16,6 +16,7 @@
 
 #define KEEP_LAST_MS   (3600 * 1000)
 #define RENEW_FIRST_MS 5000
+#define ESCROW_MS      (3600 * 1000) /* until the next try, where one failed */
 
 struct life {
     struct bp_agent *a;
@@ -25,6 +26,7 @@ struct life {
     uint32_t failures, renew_failures;
     int64_t renew_not_before; /* monotonic */
     int64_t kept_at;          /* last.json, monotonic */
+    int64_t escrow_at;        /* monotonic; INT64_MAX: done */
     uint32_t kept_tier;
     char kept_line[1024];
     enum bp_outcome outcome;
@@ -123,6 +125,16 @@ static enum bp_outcome attest(struct life *l)
     return o;
 }
 
+/* Once in each life: it brings to its end what an enrolment left open, and what an older agent did not know of. */
+static void escrow(struct life *l)
+{
+    const enum bp_outcome o = bp_agent_escrow(l->a);
+    l->escrow_at = o == BP_FAILED ? now(l) + ESCROW_MS : INT64_MAX;
+    if (o != BP_DONE) {
+        tell_problem(l);
+    }
+}
+
 static enum bp_outcome round_once(struct life *l)
 {
     struct bp_agent *a = l->a;
@@ -139,6 +151,9 @@ static enum bp_outcome round_once(struct life *l)
     tell_verdict(l);
     if (bp_agent_check_head(a) != BP_DONE) {
         tell_problem(l);
+    }
+    if (now(l) >= l->escrow_at) {
+        escrow(l);
     }
     if (is_time_to_renew(l)) {
         renew(l);

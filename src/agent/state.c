@@ -20,6 +20,8 @@
 #define FILE_MAX     16384u
 #define DEVICE_TYPE  "agent-device"
 #define SLOT_TYPE    "agent-slot"
+#define LOCKOUT_TYPE "agent-lockout"
+#define LOCKOUT_FILE "lockout.cbor"
 #define LINKS_AT_END 6u /* letters that bp_file_write adds to a name while it writes */
 
 struct bp_state {
@@ -278,12 +280,87 @@ bp_result bp_agent_slot_write(const struct bp_agent_slot *v, uint8_t *p, size_t 
     return bp_cw_finish(&w);
 }
 
+const char *bp_lockout_name(enum bp_lockout_stage stage)
+{
+    switch (stage) {
+    case BP_LOCKOUT_SEALED:
+    case BP_LOCKOUT_SETTING:
+        return "pending";
+    case BP_LOCKOUT_SET:
+        return "set";
+    case BP_LOCKOUT_FOREIGN:
+        return "foreign";
+    case BP_LOCKOUT_NONE:
+        break;
+    }
+    return "none";
+}
+
+static void lockout_member(bp_rd *rd, uint64_t key, void *object)
+{
+    struct bp_agent_lockout *v = object;
+    size_t n;
+    switch (key) {
+    case 4:
+        v->stage = (enum bp_lockout_stage)get_at_most(rd, BP_LOCKOUT_FOREIGN);
+        break;
+    case 5:
+        if (get_bytes(rd, v->anchor, sizeof v->anchor) != sizeof v->anchor) {
+            bp_rd_fail(rd, BP_FAIL(MALFORMED));
+        }
+        break;
+    case 6:
+        n = get_bytes(rd, v->value, sizeof v->value);
+        if (n != 0 && n != sizeof v->value) {
+            bp_rd_fail(rd, BP_FAIL(MALFORMED));
+        }
+        break;
+    default:
+        v->envelope_n = get_bytes(rd, v->envelope, sizeof v->envelope);
+        break;
+    }
+}
+
+static bool has_value(const struct bp_agent_lockout *v)
+{
+    return v->stage == BP_LOCKOUT_SEALED || v->stage == BP_LOCKOUT_SETTING;
+}
+
+bp_result bp_agent_lockout_read(bp_span in, struct bp_agent_lockout *ret)
+{
+    static const uint8_t zero[BP_ROT_AUTH_SIZE];
+    *ret = (struct bp_agent_lockout){.stage = BP_LOCKOUT_NONE};
+    bp_result r = read_object(in, LOCKOUT_TYPE, 7, lockout_member, ret);
+    if (!bp_failed(r) && (has_value(ret) == (memcmp(ret->value, zero, sizeof zero) == 0) || ret->stage == BP_LOCKOUT_NONE ||
+                          (ret->envelope_n == 0) != (ret->stage == BP_LOCKOUT_FOREIGN))) {
+        r = BP_FAIL(MALFORMED);
+    }
+    if (bp_failed(r)) {
+        bp_wipe(ret, sizeof *ret);
+    }
+    return r;
+}
+
+bp_result bp_agent_lockout_write(const struct bp_agent_lockout *v, uint8_t *p, size_t cap, size_t *ret_len)
+{
+    bp_cw w = bp_cw_over(p, cap);
+    put_head(&w, 4, LOCKOUT_TYPE);
+    bp_cw_uint(&w, 4);
+    bp_cw_uint(&w, v->stage);
+    put_key_bytes(&w, 5, v->anchor, sizeof v->anchor);
+    put_key_bytes(&w, 6, v->value, has_value(v) ? sizeof v->value : 0);
+    put_key_bytes(&w, 7, v->envelope, v->envelope_n);
+    *ret_len = w.wr.n;
+    return bp_cw_finish(&w);
+}
+
 /* --- the folder --- */
 
 /* Whether a killed process was still writing this file: a name of ours, a dot, and the letters of mkostemp. */
 static bool is_half_written(const char *name)
 {
-    static const char *const ours[] = {"device.cbor.", "slot-a.cbor.", "slot-b.cbor.", "head.", "log.der.", "last.json."};
+    static const char *const ours[] = {"device.cbor.", "slot-a.cbor.", "slot-b.cbor.", "lockout.cbor.",
+                                       "head.",        "log.der.",     "last.json."};
     for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++) {
         const size_t n = strlen(ours[i]);
         if (strncmp(name, ours[i], n) == 0 && strlen(name) == n + LINKS_AT_END) {
@@ -432,6 +509,28 @@ bp_result bp_state_slot_save(const struct bp_state *s, enum bp_slot_name name, c
         r = save(s, slot_file[name], bp_span_of(p, n));
     }
     bp_free_secret(p, FILE_MAX);
+    return r;
+}
+
+bp_result bp_state_lockout_load(const struct bp_state *s, struct bp_agent_lockout *ret)
+{
+    uint8_t *p = NULL;
+    size_t n = 0;
+    BP_TRY(load(s, LOCKOUT_FILE, &p, &n));
+    const bp_result r = bp_agent_lockout_read(bp_span_of(p, n), ret);
+    bp_free_secret(p, n);
+    return r;
+}
+
+bp_result bp_state_lockout_save(const struct bp_state *s, const struct bp_agent_lockout *v)
+{
+    uint8_t p[BP_ENVELOPE_MAX + 256];
+    size_t n = 0;
+    bp_result r = bp_agent_lockout_write(v, p, sizeof p, &n);
+    if (!bp_failed(r)) {
+        r = save(s, LOCKOUT_FILE, bp_span_of(p, n));
+    }
+    bp_wipe(p, sizeof p);
     return r;
 }
 

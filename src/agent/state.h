@@ -4,6 +4,7 @@
  *     device.cbor  0600  server, anchor, device id, attestation key (wrapped by the root) and its auth value
  *     slot-a.cbor  0600  a credential: LDevID key (wrapped), its auth value, its certificate
  *     slot-b.cbor  0600  the other one: a new key lives here until it has made a real call
+ *     lockout.cbor 0600  how far the lockout value is; holds the value only until it is set in the root
  *     head         0644  the newest head of the server's log, as it was signed
  *     log.der      0644  the certificate of the log's key
  *     last.json    0644  what the last attestation said, for `status`
@@ -48,6 +49,24 @@ struct bp_agent_slot {
     uint8_t cert[BP_STATE_CERT_MAX];
 };
 
+/* How far the lockout value of the root is (agent/lockout). The order counts: each stage is stored before what follows it. */
+enum bp_lockout_stage {
+    BP_LOCKOUT_NONE,
+    BP_LOCKOUT_SEALED,  /* made and sealed; set nowhere */
+    BP_LOCKOUT_SETTING, /* the server keeps it; it may be set by now */
+    BP_LOCKOUT_SET,     /* it is the root's, and forgotten here */
+    BP_LOCKOUT_FOREIGN  /* the root has one that was not set from here */
+};
+const char *bp_lockout_name(enum bp_lockout_stage stage); /* none, pending, set, foreign */
+
+struct bp_agent_lockout {
+    enum bp_lockout_stage stage;
+    uint8_t anchor[32];               /* SHA-256 of the root certificate of the server it is for */
+    uint8_t value[BP_ROT_AUTH_SIZE];  /* SEALED, SETTING */
+    size_t envelope_n;                /* 0: FOREIGN, NONE */
+    uint8_t envelope[BP_ENVELOPE_MAX];
+};
+
 enum bp_slot_name { BP_SLOT_A, BP_SLOT_B, BP_SLOTS };
 
 struct bp_state;
@@ -66,6 +85,8 @@ BP_MUST_CHECK bp_result bp_state_device_save(const struct bp_state *s, const str
 BP_MUST_CHECK bp_result bp_state_slot_load(const struct bp_state *s, enum bp_slot_name name, struct bp_agent_slot *ret);
 BP_MUST_CHECK bp_result bp_state_slot_save(const struct bp_state *s, enum bp_slot_name name,
                                            const struct bp_agent_slot *v);
+BP_MUST_CHECK bp_result bp_state_lockout_load(const struct bp_state *s, struct bp_agent_lockout *ret);
+BP_MUST_CHECK bp_result bp_state_lockout_save(const struct bp_state *s, const struct bp_agent_lockout *v);
 /* Which slot is in use: promoted, with a certificate, of the higher generation. BP_SLOTS when there is none.
  * ret_pending: a slot with a certificate that is newer and not promoted, or BP_SLOTS. A damaged slot counts as none:
  * the other one is what two slots are for. */
@@ -84,5 +105,7 @@ BP_MUST_CHECK bp_result bp_agent_device_write(const struct bp_agent_device *v, u
 BP_MUST_CHECK bp_result bp_agent_device_read(bp_span in, struct bp_agent_device *ret);
 BP_MUST_CHECK bp_result bp_agent_slot_write(const struct bp_agent_slot *v, uint8_t *p, size_t cap, size_t *ret_len);
 BP_MUST_CHECK bp_result bp_agent_slot_read(bp_span in, struct bp_agent_slot *ret);
+BP_MUST_CHECK bp_result bp_agent_lockout_write(const struct bp_agent_lockout *v, uint8_t *p, size_t cap, size_t *ret_len);
+BP_MUST_CHECK bp_result bp_agent_lockout_read(bp_span in, struct bp_agent_lockout *ret);
 
 #endif

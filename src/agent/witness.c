@@ -2,9 +2,12 @@
 /* agent/witness - the judge of heads. */
 #include "agent/witness.h"
 
+#define BP_MODULE AGENT
+
 static const char log_suffix[] = "/log";
 
-const char *bp_witness_key(struct bp_crypto *c, bp_span anchor, bp_span cert, int64_t now_ms, struct bp_x509 *ret)
+const char *bp_witness_key(struct bp_crypto *c, bp_span anchor, bp_span cert, enum bp_statement purpose, int64_t now_ms,
+                           struct bp_x509 *ret)
 {
     uint8_t hash[BP_SHA256_SIZE];
     struct bp_x509 root;
@@ -13,7 +16,7 @@ const char *bp_witness_key(struct bp_crypto *c, bp_span anchor, bp_span cert, in
         return "no hash of the anchor could be made";
     }
     const char *bad = bp_chain_root(c, anchor, hash, &root);
-    bad = bad != NULL ? bad : bp_chain_key(c, &root, cert, BP_STATEMENT_LOG, &key);
+    bad = bad != NULL ? bad : bp_chain_key(c, &root, cert, purpose, &key);
     if (bad == NULL && !bp_chain_is_valid_at(&key, now_ms)) {
         bad = "chain-time: the certificate is not valid now";
     }
@@ -49,4 +52,16 @@ const char *bp_witness_head(struct bp_crypto *c, bp_span head, const char *host,
     }
     *ret = cp;
     return NULL;
+}
+
+bp_result bp_witness_escrowed(struct bp_crypto *c, bp_span answer, const struct bp_escrow *e)
+{
+    struct bp_escrowed kept;
+    uint8_t digest[BP_SHA256_SIZE];
+    BP_TRY(bp_escrowed_read(answer, &kept));
+    BP_TRY(bp_hash(c, BP_HASH_SHA256, e->envelope, digest));
+    const bp_span want = e->envelope.n == 0 ? BP_SPAN_EMPTY : BP_SPAN_OF(digest);
+    const bool is_ours = bp_span_equal(kept.device_id, e->device_id) && kept.state == e->state &&
+                         bp_span_equal(kept.digest, want);
+    return is_ours ? BP_OK : BP_FAIL(MISMATCH);
 }

@@ -39,6 +39,7 @@ int bp_cmd_device_bundle(struct bp_cli *cli, const struct bp_args *args);
 int bp_cmd_device_invite(struct bp_cli *cli, const struct bp_args *args);
 int bp_cmd_device_ls(struct bp_cli *cli, const struct bp_args *args);
 int bp_cmd_device_quarantine(struct bp_cli *cli, const struct bp_args *args);
+int bp_cmd_device_recover(struct bp_cli *cli, const struct bp_args *args);
 int bp_cmd_device_release(struct bp_cli *cli, const struct bp_args *args);
 int bp_cmd_device_retire(struct bp_cli *cli, const struct bp_args *args);
 int bp_cmd_device_revoke(struct bp_cli *cli, const struct bp_args *args);

@@ -22,6 +22,8 @@ const struct bp_command bp_commands[] = {
     {"device", "quarantine", "ID", 1, 1, ACT, 0, "Refuse a device everything but attesting.",
      bp_cmd_device_quarantine},
     {"device", "release", "ID", 1, 1, ACT, 0, "Release a device from quarantine.", bp_cmd_device_release},
+    {"device", "recover", "ID", 1, 1, BP_OPT(KEY), 0,
+     "Open the lockout value of a device's TPM from escrow, with the owner's recovery key.", bp_cmd_device_recover},
     {"device", "revoke", "ID", 1, 1, ACT, 0, "Revoke a device for good.", bp_cmd_device_revoke},
     {"device", "retire", "ID", 1, 1, ACT, 0, "Retire a device for good.", bp_cmd_device_retire},
     {"release", "create", NULL, 0, 0,

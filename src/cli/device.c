@@ -117,6 +117,15 @@ static void print_device(struct bp_cli *cli, const json_t *d)
     const json_t *cert = json_object_get(d, "certificate");
     bp_print_line(cli, "certificate", bp_text_of(cert, "serial", room), -1);
     bp_print_line(cli, "  until", bp_text_of(cert, "not_after", room), -1);
+    const json_t *lockout = json_object_get(d, "lockout");
+    const char *held = bp_text_of(lockout, "state", room);
+    bp_print_line(cli, "lockout",
+                  strcmp(held, "set") == 0       ? "set and in escrow, clearing disabled (the agent's word)"
+                  : strcmp(held, "sealed") == 0  ? "in escrow, not set yet"
+                  : strcmp(held, "foreign") == 0 ? "set by somebody else, not in escrow"
+                  : strcmp(held, "none") == 0    ? "not set: the TPM can be cleared"
+                                                 : "",
+                  strcmp(held, "set") == 0 ? (int)BP_PAINT_GOOD : -1);
     const json_t *part = json_object_get(d, "findings");
     if (json_array_size(part) != 0) {
         fputs("findings\n", cli->out);

@@ -63,6 +63,15 @@ enum bp_severity { BP_SEV_INFO, BP_SEV_NOTICE, BP_SEV_WARNING, BP_SEV_ALERT };
       "T0856")                                                                                     \
     X(34, TRUST_LOST, "trust-lost", ALERT, "No longer trusted: {reason}", "T0857")                 \
     X(35, TRUST_GAINED, "trust-gained", NOTICE, "Trusted: {reason}", "")                           \
+    X(36, LOCKOUT_ESCROWED, "lockout-escrowed", NOTICE,                                            \
+      "The lockout value of its TPM, sealed to the recovery key, is in escrow", "")                \
+    X(37, LOCKOUT_SET, "lockout-set", NOTICE,                                                      \
+      "The agent set the lockout value that is in escrow and disabled clearing of its TPM", "")    \
+    X(38, LOCKOUT_FOREIGN, "lockout-foreign", WARNING,                                             \
+      "Its TPM has a lockout value that somebody else set; it is not in escrow", "T0891")          \
+    X(39, ESCROW_REFUSED, "escrow-refused", WARNING, "An escrow was refused: {reason}", "")        \
+    X(40, ESCROW_READ, "escrow-read", NOTICE,                                                      \
+      "{actor} fetched the sealed lockout values of the device", "")                               \
     X(48, CERTIFICATE_ISSUED, "certificate-issued", NOTICE,                                        \
       "A certificate was issued until {until}", "")                                                \
     X(49, CERTIFICATE_REFUSED, "certificate-refused", WARNING,                                     \

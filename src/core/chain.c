@@ -14,6 +14,7 @@ OID(oid_eku, 0x55, 0x1d, 0x25);
 OID(bc_root, 0x30, 0x06, 0x01, 0x01, 0xff, 0x02, 0x01, 0x01);
 OID(ku_ca, 0x03, 0x02, 0x01, 0x06);
 OID(ku_leaf, 0x03, 0x02, 0x07, 0x80);
+OID(ku_agree, 0x03, 0x02, 0x03, 0x08);
 OID(eku_statement, 0x30, 0x0d, 0x06, 0x0b, 0x2b, 0x06, 0x01, 0x04, 0x01, 0x81, 0xfd, 0x59, 0x01, 0x02);
 
 static bool is_oid(bp_span oid, const uint8_t *value, size_t n)
@@ -79,6 +80,7 @@ const char *bp_chain_key(struct bp_crypto *c, const struct bp_x509 *root, bp_spa
                          struct bp_x509 *ret)
 {
     uint8_t eku[sizeof eku_statement + 1];
+    const bp_span ku = statement == BP_STATEMENT_RECOVERY ? BP_SPAN_OF(ku_agree) : BP_SPAN_OF(ku_leaf);
     memcpy(eku, eku_statement, sizeof eku_statement);
     eku[sizeof eku_statement] = (uint8_t)statement;
     if (bp_failed(bp_x509_read(der, ret))) {
@@ -90,7 +92,7 @@ const char *bp_chain_key(struct bp_crypto *c, const struct bp_x509 *root, bp_spa
     if (!has(ret, BP_SPAN_OF(oid_eku), BP_SPAN_OF(eku))) {
         return "chain-role: a certificate is not for the statements that its key signed";
     }
-    if (!lacks(ret, BP_SPAN_OF(oid_bc)) || !has(ret, BP_SPAN_OF(oid_ku), BP_SPAN_OF(ku_leaf)) || !are_known(ret, true)) {
+    if (!lacks(ret, BP_SPAN_OF(oid_bc)) || !has(ret, BP_SPAN_OF(oid_ku), ku) || !are_known(ret, true)) {
         return "chain-profile: a certificate is not of the profile of such keys";
     }
     return NULL;

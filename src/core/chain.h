@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* core/chain - the root and the keys that it certifies for statements: the facts of our own authorities' profiles, and nothing looser.
  *
- * The root certifies the three keys itself; what may stand in such certificates is known to the byte, so no general
+ * The root certifies these keys itself; what may stand in such certificates is known to the byte, so no general
  * path validation is needed. Texts of refusals live as long as the program. */
 #ifndef BP_CORE_CHAIN_H
 #define BP_CORE_CHAIN_H
@@ -9,7 +9,12 @@
 #include "codec/x509.h"
 
 /* What a key may sign: extended key usages of our own, 1.3.6.1.4.1.32473.1.2.N. */
-enum bp_statement { BP_STATEMENT_LOG = 1, BP_STATEMENT_RESULT = 2, BP_STATEMENT_BIND = 3 };
+enum bp_statement {
+    BP_STATEMENT_LOG = 1,
+    BP_STATEMENT_RESULT = 2,
+    BP_STATEMENT_BIND = 3,
+    BP_STATEMENT_RECOVERY = 4 /* signs nothing: it opens what was sealed to it (key agreement) */
+};
 
 /* Reads and judges the root: its hash, its profile, its own signature. NULL: good. CRYPTO failures count as refusal. */
 const char *bp_chain_root(struct bp_crypto *c, bp_span der, const uint8_t anchor[BP_SHA256_SIZE], struct bp_x509 *ret);

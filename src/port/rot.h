@@ -149,6 +149,7 @@ struct bp_rot_ops {
                               struct bp_rot_counter *ret, struct bp_rot_trace *);
     bp_result (*clock)(struct bp_rot *, struct bp_rot_clock *ret, struct bp_rot_trace *);
     bp_result (*harden)(struct bp_rot *, bp_span lockout_auth, struct bp_rot_hardening *ret, struct bp_rot_trace *);
+    bp_result (*lockout)(struct bp_rot *, bp_span lockout_auth, struct bp_rot_hardening *ret, struct bp_rot_trace *);
 };
 
 /* An implementation's state begins with this. */
@@ -182,6 +183,9 @@ struct bp_rot {
  * clock         Reads the root's clock and reset counters (not signed; a quote has them signed).
  * harden        Disables clearing and sets the lockout value to lockout_auth (32 bytes), which the caller has
  *               escrowed before. A value that is set already is left alone and reported, not tried: a wrong guess
- *               would lock the chip for a day. Safe to repeat. */
+ *               would lock the chip for a day. Safe to repeat.
+ * lockout       Tells what harden would find and changes nothing. With a lockout_auth that is not empty and a value that
+ *               is set, proves that they are the same, by one use: only for a caller that began to set this very value
+ *               and was cut short. DENIED when it is another. */
 
 #endif

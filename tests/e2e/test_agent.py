@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """A device's life against a real server: our agent with a software TPM of its own, on this host (a process-level device),
-from the waiting room to a renewed certificate, through a lost server, kills at random moments and a cleared chip."""
+from the waiting room to a renewed certificate, its lockout value in escrow, through a lost server, kills at random moments and a cleared chip."""
 import base64
 import json
 import os
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import tempfile
 import time
@@ -93,6 +94,64 @@ def check_policy(operate, d, top):
     code, out, err = check(before["version"] + 1, "colour: red\n")
     case("policy.check_refuses_what_is_no_policy", code == 1 and "line" in err, f"{code} {out} {err}")
     case("policy.check_changes_nothing", json.loads(operate("policy", "show")) == before and d.call("attest")[0] == 0)
+
+
+def check_escrow(s, operate, a, b):
+    """The lockout value: set by the agent, kept by the server, opened only with the owner's recovery key."""
+    key, words = os.path.join(s.dir, "recovery-key.pem"), s.facts["passphrase"] + "\n"
+    device = {d: d.status()["device"] for d in (a, b)}
+
+    def recover(d, passphrase=words, path=key):
+        return run(CLI, "device", "recover", device[d], "--key", path, "--config", operate.config, "--json", input=passphrase)
+
+    shown = json.loads(operate("device", "show", device[a]))
+    case("escrow.the_operator_sees_that_it_is_set", shown["lockout"]["state"] == "set" and "escrow" in shown["chain"][0]["text"]
+         and a.status()["lockout"] == "set", f"{shown['lockout']} {a.status()}")
+    with open(f"{a.state}/lockout.cbor", "rb") as f:
+        kept = f.read()
+    code, out, err = recover(a)
+    values = json.loads(out)["values"] if code == 0 else []
+    case("escrow.the_recovery_key_opens_it", len(values) == 1 and values[0]["state"] == "set", f"{code} {out} {err}")
+    value = values[0]["value"] if values else "00"
+    case("escrow.the_agent_kept_no_copy", bytes.fromhex(value) not in kept)
+    case("escrow.it_is_the_roots", run("tpm2_dictionarylockout", "-c", "-p", f"hex:{value}", "-T", a.tcti)[0] == 0)
+    case("escrow.clearing_is_disabled_even_with_it", run("tpm2_clear", f"hex:{value}", "-T", a.tcti)[0] != 0)
+    case("escrow.another_passphrase_opens_nothing", recover(a, "wrong\n")[0] == 1)
+    code, out, err = recover(b, path=os.path.join(s.dir, "root-key.pem"))
+    case("escrow.the_roots_key_opens_nothing", code == 1 and out == "", f"{code} {out} {err}")
+    types = [e["type"] for e in json.loads(operate("event", "ls", "--device", device[a]))["events"]]
+    case("escrow.giving_and_fetching_are_events", {"lockout-escrowed", "lockout-set", "escrow-read"} <= set(types), str(types))
+    case("escrow.they_come_in_order", types.index("lockout-escrowed") > types.index("lockout-set"), str(types))
+    return value
+
+
+def check_escrow_of_another(s, operate, a, b):
+    """The rows of two devices are swapped behind the server's back: what opens is not of the device that was asked for."""
+    s.stop()
+    db = sqlite3.connect(f"{s.dir}/store/bedplate.db")
+    n = [db.execute("select n from device where hex(id) = ?", (d.status()["device"].upper(),)).fetchone()[0] for d in (a, b)]
+    db.execute("update escrow set device = ? - device", (sum(n),))
+    db.commit()
+    db.close()
+    case("escrow.server_is_back", s.start(), s.stderr())
+    code, out, err = run(CLI, "device", "recover", a.status()["device"], "--key", os.path.join(s.dir, "recovery-key.pem"),
+                         "--config", operate.config, "--json", input=s.facts["passphrase"] + "\n")
+    case("escrow.a_value_of_another_device_is_none", code == 1 and out == "" and "another device" in err, f"{code} {out} {err}")
+
+
+def check_foreign(s, operate, d):
+    """Somebody set a value before we came: it is told, and not tried."""
+    need("tpm2_changeauth", "-c", "lockout", "theirs", "-T", d.tcti)
+    line = operate("device", "invite", "--zone", "north")
+    code, out, err = d.enroll(s, "--code", json.loads(line)["code"], "--json")
+    case("escrow.a_foreign_value_does_not_hinder", code == 0 and json.loads(out)["lockout"] == "foreign", f"{code} {out} {err}")
+    case("escrow.a_foreign_value_is_told", "not set from here" in err, err)
+    shown = json.loads(operate("device", "show", json.loads(out)["device"]))
+    case("escrow.the_operator_sees_that_it_is_foreign", shown["lockout"]["state"] == "foreign", str(shown["lockout"]))
+    case("escrow.a_foreign_value_was_not_tried", run("tpm2_dictionarylockout", "-c", "-p", "theirs", "-T", d.tcti)[0] == 0)
+    code, out, err = run(CLI, "device", "recover", json.loads(out)["device"], "--key", os.path.join(s.dir, "recovery-key.pem"),
+                         "--config", operate.config, input=s.facts["passphrase"] + "\n")
+    case("escrow.nothing_of_it_can_be_recovered", code == 1 and "escrow" in err, f"{code} {err}")
 
 
 def private_kib(pid):
@@ -195,6 +254,11 @@ def check_another_chip(a, b):
 
 
 def check_clear(d):
+    """Software that has root on the device cannot; who holds the platform (here: no firmware took its authorisation) can."""
+    code, _, err = run("tpm2_clear", "-T", d.tcti)
+    case("agent.clearing_by_software_is_refused", code != 0, f"{code} {err}")
+    case("agent.and_its_keys_are_still_there", d.call("attest")[0] == 0)
+    need("tpm2_clearcontrol", "-C", "p", "c", "-T", d.tcti)
     need("tpm2_clear", "-c", "p", "-T", d.tcti)
     code, _, err = d.call("attest")
     case("agent.a_cleared_chip_shows", code == 1 and "chip was cleared or is another one" in err, f"{code} {err}")
@@ -218,11 +282,15 @@ def main():
             check_invitation(s, operate, devices[1])
             check_attest(s, operate, devices[0])
             check_policy(operate, devices[0], top)
+            check_escrow(s, operate, *devices)
+            devices.append(Device(top, "c"))
+            check_foreign(s, operate, devices[2])
             check_run(s, devices[0])
             check_request(s, devices[0])
             check_kills(devices[0])
             check_power_cut(devices[0])
-            check_another_chip(*devices)
+            check_another_chip(*devices[:2])
+            check_escrow_of_another(s, operate, *devices[:2])
             check_clear(devices[1])
     finally:
         for d in devices:

@@ -88,6 +88,7 @@ bool bp_api_members(bp_span body, struct bp_member *m, size_t count, json_t **re
 /* -- objects of api.md -- */
 json_t *bp_api_summary(const struct bp_device_item *d);
 const char *bp_api_trust(const struct bp_device_item *d);
+const char *bp_api_lockout_name(uint8_t state); /* of an escrow: none, sealed, set, foreign */
 /* RELEASE; with the members of the single page when `whole`. NULL: no memory, or the store failed. */
 json_t *bp_api_release(bp_store *s, const struct bp_release_row *r, bool whole);
 json_t *bp_api_event(const struct bp_event_item *e);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "codec/cose.h"
+#include "codec/device.h"
 #include "codec/ear.h"
 #include "codec/release.h"
 #include "core/devid.h"
@@ -234,6 +235,14 @@ const char *bp_api_trust(const struct bp_device_item *d)
         return "off";
     }
     return d->trust.silent ? "silent" : bp_tier_name(d->trust.tier);
+}
+
+const char *bp_api_lockout_name(uint8_t state)
+{
+    return state == BP_ESCROW_SEALED    ? "sealed"
+           : state == BP_ESCROW_SET     ? "set"
+           : state == BP_ESCROW_FOREIGN ? "foreign"
+                                        : "none";
 }
 
 static const char *reason_of(const struct bp_device_item *d)

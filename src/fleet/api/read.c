@@ -5,6 +5,7 @@
 #include "appraise/appraisal.h"
 #include "codec/base64.h"
 #include "codec/bundle.h"
+#include "codec/device.h"
 #include "codec/x509.h"
 #include "core/devid.h"
 #include "fleet/api/internal.h"
@@ -15,6 +16,7 @@
 
 #define LIMIT_DEFAULT 100u
 #define LIMIT_MAX     500u
+#define TILE_ROOM     768u /* of a tile */
 
 struct call {
     struct bp_api_reader *r;
@@ -429,8 +431,29 @@ static json_t *session_tile(const struct bp_api_reader *r, const struct bp_devic
                 r->now_ms - d->trust.heard_ms, "evidence received over the device's channel", gap);
 }
 
+/* What the agent says of the root's lockout value; no quote covers it, and that is said with it. */
+static const char *lockout_words(uint8_t state)
+{
+    switch (state) {
+    case BP_ESCROW_SET:
+        return "Its agent says: clearing is disabled, the lockout value is in escrow";
+    case BP_ESCROW_SEALED:
+        return "Its lockout value is in escrow and not set yet";
+    case BP_ESCROW_FOREIGN:
+        return "Its lockout value was set by somebody else and is not in escrow";
+    default:
+        return "Not hardened: who has root on the device can clear it";
+    }
+}
+
+static bp_span with_lockout(bp_span text, uint8_t state, char room[TILE_ROOM])
+{
+    const int n = snprintf(room, TILE_ROOM, "%.*s. %s", (int)text.n, (const char *)text.p, lockout_words(state));
+    return n > 0 && (size_t)n < TILE_ROOM ? bp_span_of(room, (size_t)n) : text;
+}
+
 static json_t *chain_json(const struct bp_api_reader *r, const struct bp_device_item *d, const struct bp_appraisal *a,
-                          const struct bp_certificate *cert)
+                          const struct bp_certificate *cert, uint8_t lockout)
 {
     static const char *const names[BP_TILE_COUNT] = {"root", "firmware", "boot", "system", "programs", "keys"};
     const bool is_off = d->device.state == BP_ST_REVOKED || d->device.state == BP_ST_RETIRED;
@@ -444,7 +467,9 @@ static json_t *chain_json(const struct bp_api_reader *r, const struct bp_device_
         }
         const struct bp_chain_tile *t = &a->tile[i];
         const char *state = off != NULL ? off : d->trust.silent ? "silent" : bp_tier_name(t->tier);
-        (void)json_array_append_new(j, tile(names[i], state, t->text, r->now_ms - d->trust.as_of_ms, tile_evidence[i],
+        char room[TILE_ROOM];
+        const bp_span text = i == 0 ? with_lockout(t->text, lockout, room) : t->text;
+        (void)json_array_append_new(j, tile(names[i], state, text, r->now_ms - d->trust.as_of_ms, tile_evidence[i],
                                             t->does_not_prove));
     }
     (void)json_array_append_new(j, certificate_tile(r, cert, off));
@@ -607,6 +632,8 @@ static void add_device_parts(struct call *c, json_t *j, const struct bp_device_i
                              const struct bp_certificate *cert)
 {
     bp_span info = BP_SPAN_EMPTY;
+    struct bp_escrow_row e = {0}; /* none: state 0 */
+    BP_IGNORE(bp_store_escrow_newest(c->r->store, d->device.n, 0, &e), "then it shows as not hardened");
     set(j, "source", bp_api_str(d->device.source));
     set(j, "quarantine", quarantine_json(&d->device));
     set(j, "findings", findings_json(a));
@@ -617,7 +644,8 @@ static void add_device_parts(struct call *c, json_t *j, const struct bp_device_i
     set(j, "keys", keys_json(c->r->store, d->device.n));
     set(j, "certificate", certificate_json(cert));
     set(j, "releases", releases_json(a));
-    set(j, "chain", chain_json(c->r, d, a, cert));
+    set(j, "lockout", json_pack("{s:s, s:o}", "state", bp_api_lockout_name(e.state), "since", bp_api_time(e.state_ms)));
+    set(j, "chain", chain_json(c->r, d, a, cert, e.state));
     set(j, "info", bp_failed(bp_store_device_info(c->r->store, d->device.n, &info)) ? json_object() : info_json(info));
 }
 

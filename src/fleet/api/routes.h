@@ -37,6 +37,8 @@
       BP_ROUTE_NOTHING, 0, "Verdicts of a device, newest first")                                     \
     X(BUNDLE, "GET", "/devices/{id}/bundle", VIEWER, "devices", NO, NONE, READER, BP_ROUTE_NOTHING,  \
       0, "A verdict with everything that proves it")                                               \
+    X(ESCROW, "GET", "/devices/{id}/escrow", ADMIN, "devices", NO, ESCROW_READ, KEEPER,             \
+      BP_ROUTE_NOTHING, 0, "The sealed lockout values of a device")                                \
     X(APPROVE, "POST", "/devices/{id}/approve", ADMIN, "devices", NO, DEVICE_CLAIMED, KEEPER,      \
       BP_ROUTE_JSON, BP_ROUTE_BODY, "Take a device out of the waiting room")                           \
     X(QUARANTINE, "POST", "/devices/{id}/quarantine", ADMIN, "devices", NO, DEVICE_QUARANTINED,    \

@@ -457,6 +457,54 @@ static bp_result act_on_device(struct call *c)
     return bp_failed(r) ? passed(c, r, p, bp_device_state_name(d.state)) : answer_device(c, &d);
 }
 
+/* Who fetches them is in the log before they leave. */
+static bp_result note_of(struct call *c, enum bp_event_type type, const struct bp_device *d)
+{
+    uint64_t number = 0;
+    const struct bp_event e = {.time_ms = c->t->now_ms,
+                               .type = type,
+                               .source = BP_SPAN_STR("keeper"),
+                               .actor = actor(c),
+                               .device = bp_span_cstr(d->pseudonym)};
+    return bp_log_append(c->t->log, &e, d->n, &d->place, &number);
+}
+
+static json_t *escrow_json(const struct bp_escrow_row *e)
+{
+    char text[BP_BASE64_SIZE(BP_SEALED_MAX)];
+    bp_wr wr = bp_wr_over(text, sizeof text);
+    bp_base64_write(&wr, e->envelope);
+    return json_pack("{s:s, s:o, s:o, s:s%}", "state", bp_api_lockout_name(e->state), "at", bp_api_time(e->at_ms), "since",
+                     bp_api_time(e->state_ms), "envelope", text, bp_wr_span(&wr).n);
+}
+
+static bp_result escrow(struct call *c)
+{
+    struct bp_device d;
+    BP_TRY(find_device(c, &d));
+    json_t *list = json_array();
+    bp_result r = list != NULL ? BP_OK : BP_FAIL(NO_MEMORY);
+    for (uint32_t i = 0; i < BP_ESCROWS_MAX && !bp_failed(r); i++) {
+        struct bp_escrow_row e = {0};
+        r = bp_store_escrow_newest(c->t->store, d.n, i, &e);
+        if (!bp_failed(r) && e.envelope.n > 0 && json_array_append_new(list, escrow_json(&e)) != 0) {
+            r = BP_FAIL(NO_MEMORY);
+        }
+    }
+    if (bp_is(r, BP_E_NOT_FOUND)) {
+        r = json_array_size(list) > 0 ? BP_OK : refuse(c, BP_P_NOT_FOUND, "nothing of this device is in escrow");
+    }
+    if (!bp_failed(r)) {
+        r = note_of(c, BP_EV_ESCROW_READ, &d);
+    }
+    if (bp_failed(r)) {
+        json_decref(list);
+        return r;
+    }
+    return bp_api_json(&c->room, 200, json_pack("{s:o, s:o}", "device", bp_api_hex(BP_SPAN_OF(d.id)), "escrows", list),
+                       c->ret);
+}
+
 static bp_result invite(struct call *c)
 {
     struct bp_member m[] = {PLACE_MEMBERS, {.name = "expires_s", .kind = BP_MEMBER_INT}};
@@ -631,6 +679,7 @@ static handler *const handlers[BP_API_COUNT] = {
     [BP_API_SESSION_END] = session_end,
     [BP_API_OPERATOR_NEW] = operator_new,
     [BP_API_CODE_NEW] = code_new,
+    [BP_API_ESCROW] = escrow,
     [BP_API_APPROVE] = approve,
     [BP_API_QUARANTINE] = act_on_device,
     [BP_API_RELEASE_DEVICE] = act_on_device,

@@ -40,7 +40,8 @@ struct maker {
     size_t der_n[BP_SITE_CERTS];
 };
 
-/* What differs between certificates beyond their profile. The root outlives what it signs. */
+/* What differs between certificates beyond their profile. The root outlives what it signs;
+ * what is sealed to the recovery key must open as long as a device lives. */
 static const struct {
     enum bp_key_type type;
     const char *cn; /* NULL: the server's name */
@@ -55,6 +56,7 @@ static const struct {
     [BP_SITE_CERT_LOG] = {BP_KEY_P256, "Bedplate log", 10},
     [BP_SITE_CERT_RESULT] = {BP_KEY_P256, "Bedplate results", 10},
     [BP_SITE_CERT_BIND] = {BP_KEY_P256, "Bedplate attestation key bindings", 10},
+    [BP_SITE_CERT_RECOVERY] = {BP_KEY_P256, "Bedplate owner's recovery", 20},
 };
 
 bp_result bp_site_code(const struct bp_entropy *entropy, char ret[BP_SITE_CODE + 1])
@@ -138,7 +140,9 @@ static bp_result save_keys(const struct maker *m, const char *passphrase)
         BP_TRY(bp_key_save(m->key[bp_site_key_rows[i].cert], path, BP_SPAN_EMPTY));
     }
     BP_TRY(path_of(m, "root-key.pem", path));
-    return bp_key_save(m->key[BP_SITE_CERT_ROOT], path, bp_span_cstr(passphrase));
+    BP_TRY(bp_key_save(m->key[BP_SITE_CERT_ROOT], path, bp_span_cstr(passphrase)));
+    BP_TRY(path_of(m, "recovery-key.pem", path));
+    return bp_key_save(m->key[BP_SITE_CERT_RECOVERY], path, bp_span_cstr(passphrase));
 }
 
 static bp_result make_secret(const struct maker *m, const char *relative)

@@ -26,6 +26,7 @@ const struct bp_site_row bp_site_rows[BP_SITE_CERTS] = {
     [BP_SITE_CERT_LOG] = {"log", BP_CERT_LOG, BP_SITE_CERT_ROOT},
     [BP_SITE_CERT_RESULT] = {"result", BP_CERT_RESULT, BP_SITE_CERT_ROOT},
     [BP_SITE_CERT_BIND] = {"bind", BP_CERT_BIND, BP_SITE_CERT_ROOT},
+    [BP_SITE_CERT_RECOVERY] = {"recovery", BP_CERT_RECOVERY, BP_SITE_CERT_ROOT},
 };
 
 const struct bp_site_key_row bp_site_key_rows[BP_SITE_KEYS] = {
@@ -113,7 +114,11 @@ static bp_result read_cert(struct bp_site *site, enum bp_site_cert which)
     struct bp_x509 x;
     (void)snprintf(name, sizeof name, "certs/%s.der", bp_site_rows[which].name);
     BP_TRY(bp_site_path(site, name, path, sizeof path));
-    BP_TRY(bp_file_read(path, BP_FILE_PUBLIC, BP_CERT_MAX, &der, &n));
+    const bp_result r = bp_file_read(path, BP_FILE_PUBLIC, BP_CERT_MAX, &der, &n);
+    if (bp_is(r, BP_E_NOT_FOUND) && which == BP_SITE_CERT_RECOVERY) {
+        return BP_OK; /* made by a version that had none */
+    }
+    BP_TRY(r);
     site->cert[which] = bp_span_of(der, n);
     BP_TRY(bp_x509_read(site->cert[which], &x));
     return bp_x509_profile_check(site->cert[which], bp_site_rows[which].profile, x.not_before_s * 1000);
@@ -123,6 +128,9 @@ static bp_result check_signed(const struct bp_site *site, struct bp_crypto *c, e
 {
     struct bp_x509 x;
     struct bp_x509 by;
+    if (site->cert[which].n == 0) {
+        return BP_OK;
+    }
     BP_TRY(bp_x509_read(site->cert[which], &x));
     BP_TRY(bp_x509_read(site->cert[bp_site_rows[which].by], &by));
     if (!bp_span_equal(x.issuer, by.subject)) {
@@ -215,12 +223,18 @@ bp_result bp_site_secret(const struct bp_site *site, const char *name, uint8_t r
     return r;
 }
 
-bool bp_site_has_root_key(const struct bp_site *site)
+const char *bp_site_owner_key(const struct bp_site *site)
 {
-    char path[BP_SITE_PATH_MAX];
-    struct stat st;
-    /* A path that does not fit cannot be looked at; then the answer that stops `run` is the safe one. */
-    return bp_failed(bp_site_path(site, "root-key.pem", path, sizeof path)) || lstat(path, &st) == 0;
+    static const char *const names[] = {"root-key.pem", "recovery-key.pem"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char path[BP_SITE_PATH_MAX];
+        struct stat st;
+        /* A path that does not fit cannot be looked at; then the answer that stops `run` is the safe one. */
+        if (bp_failed(bp_site_path(site, names[i], path, sizeof path)) || lstat(path, &st) == 0) {
+            return names[i];
+        }
+    }
+    return NULL;
 }
 
 bp_result bp_site_public(const struct bp_site *site, enum bp_site_cert which, struct bp_pubkey *ret)

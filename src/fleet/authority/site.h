@@ -4,8 +4,10 @@
  *
  *     DIR/server.yaml            name, org, evaluation, status_url
  *     DIR/certs/NAME.der         root issuing infra operators brownfield server log result bind
+ *                                recovery (not in a directory that a version before it made)
  *     DIR/keys/SIGNER/NAME.pem   tls: server   log: log, result   ca: issuing, infra, operators, brownfield, bind
  *     DIR/root-key.pem           encrypted; to be moved off
+ *     DIR/recovery-key.pem       encrypted likewise; to be moved off: it opens what devices have in escrow
  *     DIR/secrets/NAME           nonce, owner (32 bytes each)
  *     DIR/state/SIGNER/          what a signer must not forget
  *     DIR/anchors/CLASS-*.pem    accepted issuers of endorsement certificates
@@ -36,10 +38,11 @@ enum bp_site_cert {
     BP_SITE_CERT_LOG,
     BP_SITE_CERT_RESULT,
     BP_SITE_CERT_BIND,
+    BP_SITE_CERT_RECOVERY, /* may be empty: then no device has its lockout value set */
     BP_SITE_CERTS
 };
 
-/* Every key but the root's. */
+/* Every key but the root's and the recovery key. */
 enum bp_site_key {
     BP_SITE_KEY_SERVER,
     BP_SITE_KEY_LOG,
@@ -77,8 +80,9 @@ BP_MUST_CHECK bp_result bp_site_path(const struct bp_site *site, const char *rel
 BP_MUST_CHECK bp_result bp_site_key_open(const struct bp_site *site, enum bp_site_key which, struct bp_key **ret);
 /* Reads DIR/secrets/NAME; the caller wipes it. Errors of bp_file_read; MALFORMED  not 32 bytes */
 BP_MUST_CHECK bp_result bp_site_secret(const struct bp_site *site, const char *name, uint8_t ret[BP_SITE_SECRET]);
-/* Whether the root's key lies in DIR: `run` refuses then, except for evaluation. */
-bool bp_site_has_root_key(const struct bp_site *site);
+/* The name of a key that must not be here, the root's or the recovery key, when it lies in DIR; else NULL. `run` refuses
+ * then, except for evaluation. */
+const char *bp_site_owner_key(const struct bp_site *site);
 /* The public half of a certificate's key; spans point into the site. */
 BP_MUST_CHECK bp_result bp_site_public(const struct bp_site *site, enum bp_site_cert which, struct bp_pubkey *ret);
 
@@ -111,8 +115,8 @@ struct bp_site_make {
     void *self;
 };
 
-/* Makes DIR with all authorities. The root's key exists only here in memory, and in DIR/root-key.pem encrypted under
- * ret_passphrase, which is kept nowhere. On failure nothing is left.
+/* Makes DIR with all authorities. The root's key and the recovery key exist only here in memory, and in DIR/root-key.pem
+ * and DIR/recovery-key.pem encrypted under ret_passphrase, which is kept nowhere. On failure nothing is left.
  *   EXISTS  dir is there      BAD_ARGUMENT  name or org      what files, keys and certificates say */
 BP_MUST_CHECK bp_result bp_site_make(const struct bp_site_make *make, struct bp_crypto *c,
                                      const struct bp_entropy *entropy, const struct bp_clock *clock,

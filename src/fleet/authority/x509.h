@@ -18,7 +18,8 @@
 
 /* Profiles; the policy identifiers are 1.3.6.1.4.1.32473.1.1.N (an enterprise number reserved for examples). Keys that
  * sign statements have extended key usages of our own, 1.3.6.1.4.1.32473.1.2.N: no certificate of theirs opens a TLS
- * connection, and none of the three stands for another. */
+ * connection, and none of the three stands for another. The one of the owner's recovery key is of that family (4): nothing
+ * is signed by it, values are sealed to it. */
 enum bp_cert_profile {
     BP_CERT_ROOT,          /* signs authorities; path length 1 */
     BP_CERT_ISSUING,       /* device certificates: clientAuth, path length 0, policy 1 */
@@ -32,6 +33,7 @@ enum bp_cert_profile {
     BP_CERT_LOG,           /* CN; log heads, extended usage 1 */
     BP_CERT_RESULT,        /* CN; attestation results, extended usage 2 */
     BP_CERT_BIND,          /* CN; statements about attestation keys, extended usage 3 */
+    BP_CERT_RECOVERY,      /* CN; keyAgreement, extended usage 4: what it opens is the owner's */
     BP_CERT_PROFILES
 };
 

@@ -245,6 +245,10 @@ void bp_k_contacts_free(struct bp_keeper *k);
 void bp_k_attest_first(struct bp_job *j);
 void bp_k_attest_device(struct bp_job *j);
 
+/* -- escrow.c ---------------------------------------------------------------------------------- */
+void bp_k_recovery(struct bp_job *j);
+void bp_k_escrow(struct bp_job *j);
+
 /* -- est.c ------------------------------------------------------------------------------------- */
 void bp_k_est_cacerts(struct bp_job *j);
 void bp_k_est_enrol(struct bp_job *j);

@@ -37,6 +37,8 @@ static const struct endpoint table[] = {
     {"device", "GET", "/bedplate/v1/log/certificate", NULL, 0, true, bp_k_log_certificate},
     {"device", "GET", "/bedplate/v1/log/checkpoint", NULL, 0, true, bp_k_checkpoint},
     {"device", "GET", "/bedplate/v1/log/consistency", NULL, 0, true, bp_k_consistency},
+    {"device", "GET", "/bedplate/v1/recovery", NULL, 0, true, bp_k_recovery},
+    {"device", "POST", "/bedplate/v1/escrow", BP_MEDIA_CBOR, BP_ESCROW_MAX, true, bp_k_escrow},
     {"status", "GET", "/crl/issuing-0.crl", NULL, 0, false, bp_k_crl},
     {"status", "GET", "/ca/issuing.cer", NULL, 0, false, bp_k_issuing},
     {"status", "GET", "/ca/root.cer", NULL, 0, false, bp_k_root},

@@ -60,12 +60,13 @@ static void check_site(struct check *k)
         return;
     }
     found(k, "directory", true, "the certificates of %s belong together", k->site->name);
-    if (!bp_site_has_root_key(k->site)) {
-        found(k, "root key", true, "is not on this machine");
+    const char *key = bp_site_owner_key(k->site);
+    if (key == NULL) {
+        found(k, "root key", true, "neither it nor the recovery key is on this machine");
     } else if (k->site->evaluation) {
-        found(k, "root key", true, "lies in the directory: an evaluation only");
+        found(k, "root key", true, "%s lies in the directory: an evaluation only", key);
     } else {
-        found(k, "root key", false, "still lies in the directory; move it off this machine");
+        found(k, "root key", false, "%s still lies in the directory; move it off this machine", key);
     }
 }
 

@@ -107,15 +107,17 @@ static void tell_person(const struct init *x, const char *root)
 {
     printf("Made %s: the server of %s at %s.\n\n", x->dir, x->org, x->name);
     printf("  root certificate         sha256:%s\n", root);
-    printf("  passphrase of its key    %s    (shown once)\n", x->passphrase);
+    printf("  passphrase of its key    %s    (shown once; the recovery key's too)\n", x->passphrase);
     printf("  first operator's code    %s    (15 minutes, once)\n\n", x->code);
     printf("What to do next\n");
     if (x->evaluation) {
-        printf("  1. This server is for evaluation: the root's key stays in %s/root-key.pem. Do not run a plant with it.\n",
+        printf("  1. This server is for evaluation: root-key.pem and recovery-key.pem stay in %s. Do not run a plant\n"
+               "     with it.\n",
                x->dir);
     } else {
-        printf("  1. Move %s/root-key.pem to a medium that stays off this machine, and keep the passphrase apart\n"
-               "     from it. The server does not start while the key is here.\n",
+        printf("  1. Move root-key.pem and recovery-key.pem out of %s to a medium that stays off this machine, and\n"
+               "     keep the passphrase apart from it. The server does not start while either key is here. The recovery\n"
+               "     key opens what `bedplate device recover` fetches: the lockout values of the devices' TPMs.\n",
                x->dir);
     }
     printf("  2. Put the certificates of the makers of your chips into %s/anchors/, as discrete-*.pem, firmware-*.pem\n"

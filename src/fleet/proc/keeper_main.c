@@ -413,6 +413,7 @@ static bp_result start(void *self)
                                    .issuing_der = m->site->cert[BP_SITE_CERT_ISSUING],
                                    .infra_der = m->site->cert[BP_SITE_CERT_INFRA],
                                    .log_der = m->site->cert[BP_SITE_CERT_LOG],
+                                   .recovery_der = m->site->cert[BP_SITE_CERT_RECOVERY],
                                    .device_port = m->c->device_port,
                                    .brownfield_der = m->site->cert[BP_SITE_CERT_BROWNFIELD],
                                    .policy = m->policy,

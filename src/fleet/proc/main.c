@@ -77,7 +77,7 @@ static bool read_run(int argc, char **argv, struct numbers *n, const char **dir,
     return *dir != NULL;
 }
 
-/* The root's key belongs somewhere else; only an evaluation may forget that, and its page says so in red. */
+/* The root's key and the recovery key belong somewhere else; only an evaluation may forget that, and its page says so in red. */
 static int look_at_site(const char *dir)
 {
     struct bp_crypto *crypto = NULL;
@@ -90,11 +90,10 @@ static int look_at_site(const char *dir)
     if (bp_failed(r)) {
         fprintf(stderr, "bedplated: %s is not the directory of a server: %s\n", dir, bp_error_text(bp_error_of(r)));
         code = BP_EXIT_REFUSED;
-    } else if (bp_site_has_root_key(site) && !site->evaluation) {
+    } else if (bp_site_owner_key(site) != NULL && !site->evaluation) {
         fprintf(stderr,
-                "bedplated: %s/root-key.pem is still here. Move it to a medium that stays off this machine, then start "
-                "again.\n",
-                dir);
+                "bedplated: %s/%s is still here. Move it to a medium that stays off this machine, then start again.\n", dir,
+                bp_site_owner_key(site));
         code = BP_EXIT_REFUSED;
     }
     bp_site_free(site);

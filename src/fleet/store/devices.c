@@ -252,6 +252,71 @@ bp_result bp_store_quarantine_count(bp_store *s, const char *zone, int64_t since
     return BP_OK;
 }
 
+/* -- escrow ------------------------------------------------------------------------------------ */
+bp_result bp_store_escrow_add(bp_store *s, int64_t device, const struct bp_escrow_row *e)
+{
+    struct bp_q q = bp_q_begin(s, BP_SQL_ESCROW_ADD);
+    bp_q_int(&q, device);
+    bp_q_int(&q, e->state);
+    bp_q_int(&q, e->at_ms);
+    bp_q_int(&q, e->state_ms);
+    bp_q_blob(&q, BP_SPAN_OF(e->digest));
+    bp_q_blob(&q, e->envelope);
+    return bp_q_run(&q, false);
+}
+
+bp_result bp_store_escrow_set(bp_store *s, const struct bp_escrow_row *e)
+{
+    struct bp_q q = bp_q_begin(s, BP_SQL_ESCROW_SET);
+    bp_q_int(&q, e->state);
+    bp_q_int(&q, e->state_ms);
+    bp_q_int(&q, e->n);
+    return bp_q_run(&q, true);
+}
+
+/* The statement goes on: the envelope lies in it. */
+static bp_result fetch_escrow(struct bp_q *q, struct bp_escrow_row *ret)
+{
+    struct bp_escrow_row e = {0};
+    BP_TRY(bp_q_row(q));
+    e.n = bp_c_int(q);
+    e.state = (uint8_t)bp_c_int(q);
+    e.at_ms = bp_c_int(q);
+    e.state_ms = bp_c_int(q);
+    bp_c_fixed(q, e.digest, sizeof e.digest);
+    e.envelope = bp_c_blob(q);
+    BP_TRY(q->r);
+    *ret = e;
+    return BP_OK;
+}
+
+bp_result bp_store_escrow_of(bp_store *s, int64_t device, bp_span digest, struct bp_escrow_row *ret)
+{
+    struct bp_q q = bp_q_begin(s, BP_SQL_ESCROW_OF);
+    bp_q_int(&q, device);
+    bp_q_blob(&q, digest);
+    return fetch_escrow(&q, ret);
+}
+
+bp_result bp_store_escrow_newest(bp_store *s, int64_t device, uint32_t skip, struct bp_escrow_row *ret)
+{
+    struct bp_q q = bp_q_begin(s, BP_SQL_ESCROW_NEWEST);
+    bp_q_int(&q, device);
+    bp_q_int(&q, skip);
+    return fetch_escrow(&q, ret);
+}
+
+bp_result bp_store_escrow_count(bp_store *s, int64_t device, uint32_t cap, uint32_t *ret)
+{
+    int64_t n = 0;
+    struct bp_q q = bp_q_begin(s, BP_SQL_ESCROW_COUNT);
+    bp_q_int(&q, device);
+    bp_q_int(&q, cap);
+    BP_TRY(one_int(&q, &n));
+    *ret = (uint32_t)n;
+    return BP_OK;
+}
+
 /* -- keys -------------------------------------------------------------------------------------- */
 bp_result bp_store_key_add(bp_store *s, const struct bp_key *k)
 {

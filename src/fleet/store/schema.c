@@ -158,4 +158,14 @@ static const char log_1[] =
 /* In parts, each within what a C string must be able to hold; NULL ends. */
 static const char *const step_1[] = {devices_1, counts_1, proofs_1, log_1, NULL};
 
-const char *const *const bp_migration[BP_STORE_SCHEMA] = {step_1};
+/* Values that devices gave into escrow: each is kept as long as its device. */
+static const char escrow_2[] =
+    "CREATE TABLE escrow(n INTEGER PRIMARY KEY, device INTEGER NOT NULL REFERENCES device(n) ON DELETE CASCADE,"
+    " state INTEGER NOT NULL, at_ms INTEGER NOT NULL, state_ms INTEGER NOT NULL,"
+    " digest BLOB NOT NULL CHECK(length(digest)=32), envelope BLOB NOT NULL CHECK(length(envelope)<=2048)) STRICT;"
+    "CREATE UNIQUE INDEX escrow_digest ON escrow(device, digest);"
+    "CREATE INDEX escrow_order ON escrow(device, state_ms);";
+
+static const char *const step_2[] = {escrow_2, NULL};
+
+const char *const *const bp_migration[BP_STORE_SCHEMA] = {step_1, step_2};

@@ -11,6 +11,7 @@
 #define BP_FROM_CERT                                                                               \
     "SELECT serial, device, spki, profile, zone, site, model, not_before_ms, not_after_ms, state," \
     " revoked_ms, revoked_reason, verdict, der FROM certificate "
+#define BP_FROM_ESCROW "SELECT n, state, at_ms, state_ms, digest, envelope FROM escrow "
 #define BP_FROM_OPERATOR "SELECT n, name, role, zone, spki, disabled, created_ms FROM operator "
 #define BP_FROM_RELEASE                                                                            \
     "SELECT r.id, r.product, r.version, r.zone, r.site, r.model, r.counter, r.imported_ms, r.by,"  \
@@ -73,6 +74,13 @@
     X(AK_SET, "INSERT INTO ak VALUES(?,?,?,?) ON CONFLICT(device) DO UPDATE SET"                   \
               " public=excluded.public, binding=excluded.binding, at_ms=excluded.at_ms")           \
     X(AK, "SELECT public, binding FROM ak WHERE device=?")                                         \
+    X(ESCROW_ADD, "INSERT INTO escrow(device, state, at_ms, state_ms, digest, envelope)"           \
+                  " VALUES(?,?,?,?,?,?)")                                                          \
+    X(ESCROW_SET, "UPDATE escrow SET state=?, state_ms=? WHERE n=?")                               \
+    X(ESCROW_OF, BP_FROM_ESCROW "WHERE device=? AND digest=?")                                     \
+    X(ESCROW_NEWEST, BP_FROM_ESCROW "INDEXED BY escrow_order WHERE device=?"                       \
+                                    " ORDER BY state_ms DESC, n DESC LIMIT 1 OFFSET ?")            \
+    X(ESCROW_COUNT, "SELECT count(*) FROM (SELECT 1 FROM escrow WHERE device=? LIMIT ?)")          \
     X(INVITATION_ADD, "INSERT INTO invitation(code, zone, site, model, name, by, created_ms,"      \
                       " expires_ms, used_by) VALUES(?,?,?,?,?,?,?,?,0)")                           \
     X(INVITATION, "SELECT code, zone, site, model, name, by, created_ms, expires_ms, used_by"      \

@@ -23,7 +23,7 @@
 #include "base/result.h"
 #include "base/span.h"
 
-#define BP_STORE_SCHEMA   1 /* number of the newest migration */
+#define BP_STORE_SCHEMA   2 /* number of the newest migration */
 
 #define BP_ID_SIZE        33u
 #define BP_DIGEST_SIZE    32u
@@ -194,6 +194,30 @@ BP_MUST_CHECK bp_result bp_store_ak_set(bp_store *s, int64_t device, bp_span pub
                                         bp_span binding, int64_t at_ms);
 BP_MUST_CHECK bp_result bp_store_ak(bp_store *s, int64_t device, bp_span *ret_public,
                                     bp_span *ret_binding);
+
+/* -- lockout values in escrow
+ * -----------------------------------------------------------------------------------------
+ */
+#define BP_ESCROWS_MAX     16u /* of one device; the caller counts */
+#define BP_SEALED_MAX      2048u
+struct bp_escrow_row {
+    int64_t n;
+    uint8_t state; /* enum bp_escrow_state of codec/device */
+    int64_t at_ms;    /* when it came */
+    int64_t state_ms; /* when it was last told of; the newest is the one in force */
+    uint8_t digest[BP_DIGEST_SIZE]; /* SHA-256 of the envelope; zeros: there is none */
+    bp_span envelope;               /* at most BP_SEALED_MAX bytes */
+};
+/*   EXISTS  the device has one with this digest */
+BP_MUST_CHECK bp_result bp_store_escrow_add(bp_store *s, int64_t device, const struct bp_escrow_row *e);
+/* Writes state and state_ms of row n. */
+BP_MUST_CHECK bp_result bp_store_escrow_set(bp_store *s, const struct bp_escrow_row *e);
+BP_MUST_CHECK bp_result bp_store_escrow_of(bp_store *s, int64_t device, bp_span digest,
+                                           struct bp_escrow_row *ret); /* NOT_FOUND */
+/* The newest of a device, after `skip` newer ones. NOT_FOUND */
+BP_MUST_CHECK bp_result bp_store_escrow_newest(bp_store *s, int64_t device, uint32_t skip,
+                                               struct bp_escrow_row *ret);
+BP_MUST_CHECK bp_result bp_store_escrow_count(bp_store *s, int64_t device, uint32_t cap, uint32_t *ret);
 
 /* -- invitations
  * ---------------------------------------------------------------------------------------------------

@@ -114,6 +114,11 @@ void bp_key_free(struct bp_key *key)
     }
 }
 
+EVP_PKEY *bp_key_pkey(const struct bp_key *key)
+{
+    return key->pkey;
+}
+
 struct bp_pubkey bp_key_public(const struct bp_key *key)
 {
     return (struct bp_pubkey){key->type, bp_span_of(key->xy, key->half), bp_span_of(key->xy + key->half, key->half)};

@@ -3,7 +3,7 @@
 #ifndef BP_PLATFORM_OPENSSL_PKEY_H
 #define BP_PLATFORM_OPENSSL_PKEY_H
 
-#include "port/crypto.h"
+#include "platform/openssl/key.h"
 
 #include <openssl/evp.h>
 
@@ -12,6 +12,9 @@
 /* Makes a key object. The caller owns *ret.
  *   MALFORMED  not on the curve, or a size outside port/crypto.h   UNSUPPORTED  the type   CRYPTO  OpenSSL failed */
 BP_MUST_CHECK bp_result bp_pkey_from_public(const struct bp_pubkey *key, EVP_PKEY **ret);
+
+/* The key object inside; as long as the key. */
+EVP_PKEY *bp_key_pkey(const struct bp_key *key);
 
 /* Bytes of one coordinate; 0 when the type is no curve. */
 size_t bp_pkey_half(enum bp_key_type type);

@@ -120,5 +120,6 @@ bp_result tpm2_counter_read(struct bp_rot *, const struct bp_rot_counter *, bp_s
 bp_result tpm2_counter_step(struct bp_rot *, const struct bp_rot_counter *, bp_span auth, int64_t now_ms,
                             struct bp_rot_counter *ret, struct bp_rot_trace *);
 bp_result tpm2_harden(struct bp_rot *, bp_span lockout_auth, struct bp_rot_hardening *ret, struct bp_rot_trace *);
+bp_result tpm2_lockout(struct bp_rot *, bp_span lockout_auth, struct bp_rot_hardening *ret, struct bp_rot_trace *);
 
 #endif

@@ -30,6 +30,7 @@ static const struct bp_rot_ops ops = {
     .counter_step = tpm2_counter_step,
     .clock = tpm2_clock,
     .harden = tpm2_harden,
+    .lockout = tpm2_lockout,
 };
 
 static TSS2_RC layer_of(TSS2_RC rc)

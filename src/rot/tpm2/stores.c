@@ -383,3 +383,33 @@ bp_result tpm2_harden(struct bp_rot *rot, bp_span lockout_auth, struct bp_rot_ha
     }
     return op_end(&op);
 }
+
+bp_result tpm2_lockout(struct bp_rot *rot, bp_span lockout_auth, struct bp_rot_hardening *ret,
+                       struct bp_rot_trace *trace)
+{
+    struct op op;
+    ESYS_TR session = ESYS_TR_NONE;
+    uint32_t permanent = 0;
+    if (lockout_auth.n != 0 && lockout_auth.n != BP_ROT_AUTH_SIZE) {
+        return BP_FAIL(BAD_ARGUMENT);
+    }
+    if (!op_begin(&op, rot, trace) || !op_property(&op, TPM2_PT_PERMANENT, &permanent)) {
+        return op_end(&op);
+    }
+    const struct bp_rot_hardening out = {.auth_was_set = (permanent & TPMA_PERMANENT_LOCKOUTAUTHSET) != 0,
+                                         .clear_disabled = (permanent & TPMA_PERMANENT_DISABLECLEAR) != 0};
+    if (out.auth_was_set && lockout_auth.n != 0) {
+        /* Resetting the count of failed tries is the one use of the value that changes nothing else. */
+        (void)(op_set_auth(&op, ESYS_TR_RH_LOCKOUT, lockout_auth) && op_session(&op, 0, &session) &&
+               op_ok(&op,
+                     Esys_DictionaryAttackLockReset(op.esys, ESYS_TR_RH_LOCKOUT, session, ESYS_TR_NONE, ESYS_TR_NONE),
+                     "prove lockout value"));
+        if (!op.t->broken && op.esys != NULL) {
+            (void)op_set_auth(&op, ESYS_TR_RH_LOCKOUT, BP_SPAN_EMPTY); /* ESAPI remembers the value */
+        }
+    }
+    if (!bp_failed(op.r)) {
+        *ret = out;
+    }
+    return op_end(&op);
+}

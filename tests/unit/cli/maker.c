@@ -57,6 +57,7 @@ bool maker_make(struct maker *m, struct bp_crypto *c, int64_t now_ms)
            issue(m, MAKER_BIND, BP_CERT_BIND, "bindings", MAKER_ROOT, now_ms) &&
            issue(m, MAKER_ISSUING, BP_CERT_ISSUING, "issuing", MAKER_ROOT, now_ms) &&
            issue(m, MAKER_DEVICE, BP_CERT_DEVICE, "d-1", MAKER_ISSUING, now_ms) &&
+           issue(m, MAKER_RECOVERY, BP_CERT_RECOVERY, "recovery", MAKER_ROOT, now_ms) &&
            ok(bp_hash(c, BP_HASH_SHA256, bp_span_of(m->der[MAKER_ROOT], m->der_n[MAKER_ROOT]), m->anchor));
 }
 

@@ -12,7 +12,7 @@
 #define MAKER_EVENTS 11u
 #define MAKER_ROOM   (1u << 20)
 
-enum maker_key { MAKER_ROOT, MAKER_LOG, MAKER_RESULT, MAKER_BIND, MAKER_ISSUING, MAKER_DEVICE, MAKER_KEYS };
+enum maker_key { MAKER_ROOT, MAKER_LOG, MAKER_RESULT, MAKER_BIND, MAKER_ISSUING, MAKER_DEVICE, MAKER_RECOVERY, MAKER_KEYS };
 
 /* A server's keys and certificates. */
 struct maker {

@@ -770,6 +770,8 @@ BP_CASE(hardening_is_idempotent_and_reports)
     fault_arm(0);
     BP_NEED(reopen(faulty));
     fault_watch(auth_b, 5);
+    BP_NEED(GOOD(rot->ops->lockout(rot, BP_SPAN_EMPTY, &h, &tr)));
+    BP_CHECK(!h.auth_was_set && !h.clear_disabled && !h.auth_set_now);
     BP_NEED(GOOD(rot->ops->harden(rot, BP_SPAN_OF(auth_b), &h, &tr)));
     BP_CHECK(h.auth_set_now && !h.auth_was_set && h.clear_disabled);
     BP_CHECK(fault_seen() == 0); /* nor does a probe on the bus learn it */
@@ -783,6 +785,13 @@ BP_CASE(hardening_is_idempotent_and_reports)
     }
     BP_CHECK(sh("TPM2TOOLS_TCTI=%s tpm2_dictionarylockout -c -p hex:%s >/dev/null 2>&1", plain, hex));
     BP_CHECK(!sh("TPM2TOOLS_TCTI=%s tpm2_clear hex:%s >/dev/null 2>&1", plain, hex));
+    BP_NEED(reopen(faulty));
+    fault_watch(auth_b, 5);
+    BP_NEED(GOOD(rot->ops->lockout(rot, BP_SPAN_OF(auth_b), &h, &tr)));
+    BP_CHECK(h.auth_was_set && h.clear_disabled && !h.auth_set_now && fault_seen() == 0 && left_over() == 0);
+    BAD(BAD_ARGUMENT, rot->ops->lockout(rot, BP_SPAN_STR("short"), &h, &tr));
+    BAD(DENIED, rot->ops->lockout(rot, BP_SPAN_OF(auth_a), &h, &tr)); /* another's: one try, and no second */
+    BP_CHECK(left_over() == 0);
 }
 
 static bool begin(void)

@@ -402,6 +402,43 @@ BP_CASE(acts_on_devices_are_events)
     end();
 }
 
+static bp_result put_escrow(struct desk *x, void *arg)
+{
+    const struct bp_device *dev = arg;
+    struct bp_escrow_row e = {.state = 1, .at_ms = 1000, .state_ms = 1000, .digest = {1}, .envelope = BP_SPAN_STR("one")};
+    BP_TRY(bp_store_escrow_add(x->store, dev->n, &e));
+    e = (struct bp_escrow_row){.state = 2, .at_ms = 2000, .state_ms = 2000, .digest = {2}, .envelope = BP_SPAN_STR("two")};
+    return bp_store_escrow_add(x->store, dev->n, &e);
+}
+
+/* Only administrators fetch what is sealed, and each time is in the log. */
+BP_CASE(escrows_are_for_administrators)
+{
+    struct bp_device a;
+    BP_NEED(begin() && desk_device(&d, 1, &a));
+    BP_CHECK(is(&admin, "GET", of_device(&a, "escrow"), NULL, 404, "not-found"));
+    struct reply r = desk_json(&d, &viewer, "GET", of_device(&a, ""), NULL);
+    BP_CHECK(strcmp(json_string_value(json_object_get(json_object_get(r.json, "lockout"), "state")), "none") == 0);
+    desk_done(&r);
+    BP_CHECK(desk_act(&d, put_escrow, &a));
+    const uint64_t size = d.log.size;
+    BP_CHECK(is(&viewer, "GET", of_device(&a, "escrow"), NULL, 403, "forbidden") && d.log.size == size);
+    r = desk_json(&d, &admin, "GET", of_device(&a, "escrow"), NULL);
+    const json_t *list = json_object_get(r.json, "escrows");
+    BP_CHECK(r.status == 200 && json_array_size(list) == 2 && d.log.size == size + 1 &&
+             desk_last_event(&d) == BP_EV_ESCROW_READ);
+    const json_t *first = json_array_get(list, 0);
+    BP_CHECK(strcmp(json_string_value(json_object_get(first, "state")), "set") == 0);
+    BP_CHECK(strcmp(json_string_value(json_object_get(first, "envelope")), "dHdv") == 0);
+    BP_CHECK(strcmp(json_string_value(json_object_get(json_array_get(list, 1), "state")), "sealed") == 0);
+    desk_done(&r);
+    r = desk_json(&d, &viewer, "GET", of_device(&a, ""), NULL);
+    BP_CHECK(strcmp(json_string_value(json_object_get(json_object_get(r.json, "lockout"), "state")), "set") == 0);
+    BP_CHECK(strstr(r.body, "dHdv") == NULL);
+    desk_done(&r);
+    end();
+}
+
 BP_CASE(settings_and_policy_are_events)
 {
     static const char policy[] = "{\"version\":2,\"zone\":\"*\",\"rules\":[{\"name\":\"a\",\"when\":\"tier = 2\",\"verdict\":\"permit\",\"actions\":[\"alert\"],\"reason\":\"r\"}]}";
@@ -745,7 +782,7 @@ BP_SUITE(api, BP_TABLE(every_route) BP_RUN(unknown_addresses) BP_TABLE(refused_b
                   BP_TABLE(refused_queries) BP_RUN(a_code_serves_once) BP_RUN(a_code_runs_out)
                       BP_RUN(a_code_of_a_name_is_for_that_name) BP_RUN(attempts_are_limited) BP_RUN(sessions_end)
                           BP_RUN(a_session_lasts_eight_hours) BP_RUN(signing_out_ends_the_session)
-                              BP_RUN(acts_on_devices_are_events) BP_RUN(settings_and_policy_are_events)
+                              BP_RUN(acts_on_devices_are_events) BP_RUN(escrows_are_for_administrators) BP_RUN(settings_and_policy_are_events)
                                   BP_RUN(releases_by_a_pinned_key) BP_RUN(devices_are_listed)
                                       BP_RUN(counts_follow_every_change) BP_RUN(one_device) BP_RUN(events_are_listed)
                                           BP_RUN(proofs_verify) BP_RUN(stream_text) BP_RUN(times))

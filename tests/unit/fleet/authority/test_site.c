@@ -75,7 +75,7 @@ BP_CASE(made_and_read_back)
     BP_CHECK(site->evaluation && strcmp(site->log_origin, "localhost/log") == 0);
     BP_CHECK(strcmp(site->crl_url, "http://localhost:8446/crl/issuing-0.crl") == 0);
     BP_CHECK(strlen(passphrase) == BP_SITE_CODE && strspn(passphrase, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == BP_SITE_CODE);
-    BP_CHECK(bp_site_has_root_key(site));
+    BP_CHECK(bp_site_owner_key(site) != NULL && strcmp(bp_site_owner_key(site), "root-key.pem") == 0);
     uint8_t hash[32];
     BP_CHECK(!bp_failed(bp_hash(crypto, BP_HASH_SHA256, site->cert[BP_SITE_CERT_ROOT], hash)) &&
              memcmp(hash, site->root_hash, 32) == 0);
@@ -111,8 +111,50 @@ BP_CASE(root_key_opens_with_the_passphrase_only)
     bp_site_free(site);
 }
 
+/* The recovery key is kept as the root's is: it opens what every device has in escrow. */
+BP_CASE(recovery_key_opens_with_the_passphrase_only)
+{
+    struct bp_key *key = NULL;
+    struct bp_site *site = NULL;
+    struct bp_pubkey pub;
+    BP_CHECK(bp_is(bp_key_load(at("recovery-key.pem"), BP_SPAN_EMPTY, &key), BP_E_MALFORMED));
+    BP_NEED(!bp_failed(bp_key_load(at("recovery-key.pem"), bp_span_cstr(passphrase), &key)));
+    BP_NEED(!bp_failed(bp_site_load(dir, crypto, &site)));
+    BP_CHECK(!bp_failed(bp_site_public(site, BP_SITE_CERT_RECOVERY, &pub)) && pub.type == BP_KEY_P256 &&
+             bp_span_equal(pub.a, bp_key_public(key).a));
+    bp_key_free(key);
+    char root[BP_SITE_PATH_MAX], aside[BP_SITE_PATH_MAX + 8];
+    (void)snprintf(root, sizeof root, "%s", at("root-key.pem"));
+    (void)snprintf(aside, sizeof aside, "%s.off", root);
+    BP_NEED(rename(root, aside) == 0);
+    BP_CHECK(bp_site_owner_key(site) != NULL && strcmp(bp_site_owner_key(site), "recovery-key.pem") == 0);
+    BP_CHECK(rename(aside, root) == 0);
+    bp_site_free(site);
+}
+
+/* As a version made it that knew no recovery key: it goes on, and has none. */
+BP_CASE(a_directory_without_recovery_key_is_taken)
+{
+    struct bp_site *site = NULL;
+    char cert[BP_SITE_PATH_MAX], aside[BP_SITE_PATH_MAX + 8];
+    (void)snprintf(cert, sizeof cert, "%s", at("certs/recovery.der"));
+    (void)snprintf(aside, sizeof aside, "%s.off", cert);
+    BP_NEED(rename(cert, aside) == 0);
+    BP_CHECK(!bp_failed(bp_site_load(dir, crypto, &site)) && site->cert[BP_SITE_CERT_RECOVERY].n == 0);
+    bp_site_free(site);
+    site = NULL;
+    BP_CHECK(rename(at("certs/log.der"), cert) == 0); /* a certificate of another purpose is none */
+    BP_CHECK(bp_failed(bp_site_load(dir, crypto, &site)));
+    char log[BP_SITE_PATH_MAX];
+    (void)snprintf(log, sizeof log, "%s", at("certs/log.der"));
+    BP_CHECK(rename(cert, log) == 0 && rename(aside, cert) == 0);
+    BP_CHECK(!bp_failed(bp_site_load(dir, crypto, &site)) && site->cert[BP_SITE_CERT_RECOVERY].n != 0);
+    bp_site_free(site);
+}
+
 BP_CASE(rights_are_narrow)
 {
+    BP_CHECK(mode_of("recovery-key.pem") == 0600);
     BP_CHECK(mode_of("root-key.pem") == 0600 && mode_of("keys/ca/issuing.pem") == 0600);
     BP_CHECK(mode_of("keys") == 0700 && mode_of("keys/log") == 0700 && mode_of("secrets") == 0700);
     BP_CHECK(mode_of("secrets/nonce") == 0600 && mode_of("secrets/owner") == 0600 && mode_of("state/log") == 0700);
@@ -341,6 +383,8 @@ BP_SUITE(site,
     BP_RUN(made_and_read_back)
     BP_RUN(every_key_is_that_of_its_certificate)
     BP_RUN(root_key_opens_with_the_passphrase_only)
+    BP_RUN(recovery_key_opens_with_the_passphrase_only)
+    BP_RUN(a_directory_without_recovery_key_is_taken)
     BP_RUN(rights_are_narrow)
     BP_RUN(secrets_differ)
     BP_RUN(server_certificate_has_both_names)

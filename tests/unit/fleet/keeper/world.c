@@ -198,6 +198,7 @@ static bool start_keeper(struct world *w)
                                    .issuing_der = w->plant.site->cert[BP_SITE_CERT_ISSUING],
                                    .infra_der = w->plant.site->cert[BP_SITE_CERT_INFRA],
                                    .log_der = w->plant.site->cert[BP_SITE_CERT_LOG],
+                                   .recovery_der = w->plant.site->cert[BP_SITE_CERT_RECOVERY],
                                    .brownfield_der = w->plant.site->cert[BP_SITE_CERT_BROWNFIELD],
                                    .policy = w->with_policy ? w->policy : NULL,
                                    .routes = &route,

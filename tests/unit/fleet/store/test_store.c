@@ -284,8 +284,58 @@ BP_CASE(a_code_serves_once)
     end(s);
 }
 
+static bool exec(const char *sql)
+{
+    sqlite3 *db = NULL;
+    const bool ok = sqlite3_open(path, &db) == SQLITE_OK && sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK;
+    (void)sqlite3_close(db);
+    return ok;
+}
+
+/* As the version before escrow left it. */
+BP_CASE(a_store_of_the_step_before_is_moved_forward)
+{
+    bp_store *s = NULL;
+    uint32_t n = 9;
+    BP_NEED(begin(&s) && !bp_failed(bp_store_begin(s)) && !bp_failed(add(s, 1)) && !bp_failed(bp_store_commit(s)));
+    bp_store_free(s);
+    s = NULL;
+    BP_NEED(exec("DROP TABLE escrow; DELETE FROM migration WHERE step=2; PRAGMA user_version=1"));
+    BP_CHECK(bp_is(bp_store_open(path, BP_STORE_READ, "1.1", NULL, &s), BP_E_UNSUPPORTED)); /* a reader moves nothing */
+    BP_NEED(!bp_failed(bp_store_open(path, BP_STORE_WRITE, "1.1", NULL, &s)));
+    BP_CHECK(has(s, 1) && !bp_failed(bp_store_escrow_count(s, 1, 9, &n)) && n == 0);
+    end(s);
+}
+
+BP_CASE(escrows_of_a_device_stand_newest_first)
+{
+    bp_store *s = NULL;
+    struct bp_escrow_row e = {.state = 1, .at_ms = 10, .state_ms = 10, .envelope = BP_SPAN_STR("one")}, got = {0};
+    uint32_t n = 0;
+    BP_NEED(begin(&s) && !bp_failed(bp_store_begin(s)) && !bp_failed(add(s, 1)) && !bp_failed(add(s, 2)));
+    e.digest[0] = 1;
+    BP_CHECK(!bp_failed(bp_store_escrow_add(s, 1, &e)) && bp_is(bp_store_escrow_add(s, 1, &e), BP_E_EXISTS));
+    BP_CHECK(!bp_failed(bp_store_escrow_add(s, 2, &e))); /* another device's is another one */
+    e.digest[0] = 2;
+    e.envelope = BP_SPAN_STR("two");
+    BP_CHECK(!bp_failed(bp_store_escrow_add(s, 1, &e))); /* in the same millisecond */
+    BP_CHECK(!bp_failed(bp_store_escrow_newest(s, 1, 0, &got)) && bp_span_equal(got.envelope, BP_SPAN_STR("two")));
+    BP_CHECK(!bp_failed(bp_store_escrow_newest(s, 1, 1, &got)) && bp_span_equal(got.envelope, BP_SPAN_STR("one")));
+    BP_CHECK(bp_is(bp_store_escrow_newest(s, 1, 2, &got), BP_E_NOT_FOUND));
+    got.state = 2;
+    got.state_ms = 11;
+    BP_CHECK(!bp_failed(bp_store_escrow_set(s, &got)));
+    BP_CHECK(!bp_failed(bp_store_escrow_newest(s, 1, 0, &got)) && bp_span_equal(got.envelope, BP_SPAN_STR("one")) &&
+             got.state == 2 && got.at_ms == 10 && got.state_ms == 11);
+    BP_CHECK(!bp_failed(bp_store_escrow_of(s, 1, BP_SPAN_OF(e.digest), &got)) && got.state == 1 && got.digest[0] == 2);
+    BP_CHECK(!bp_failed(bp_store_escrow_count(s, 1, 9, &n)) && n == 2);
+    BP_CHECK(!bp_failed(bp_store_escrow_count(s, 1, 1, &n)) && n == 1);
+    end(s);
+}
+
 BP_SUITE(store, BP_RUN(an_act_taken_back_leaves_the_others_of_its_group) BP_RUN(a_group_given_up_leaves_nothing)
     BP_RUN(a_writing_call_outside_a_group_is_refused) BP_RUN(a_reader_reads_and_cannot_write)
     BP_RUN(what_was_told_before_a_kill_is_there) BP_RUN(a_full_disk_refuses_the_group_and_recovers)
     BP_RUN(a_newer_store_is_refused_with_the_version_that_reads_it) BP_RUN(a_file_of_another_program_is_refused)
-    BP_RUN(no_statement_of_the_keeper_scans) BP_RUN(zone_counts_follow_states_and_moves) BP_RUN(a_code_serves_once))
+    BP_RUN(no_statement_of_the_keeper_scans) BP_RUN(zone_counts_follow_states_and_moves) BP_RUN(a_code_serves_once)
+    BP_RUN(a_store_of_the_step_before_is_moved_forward) BP_RUN(escrows_of_a_device_stand_newest_first))
