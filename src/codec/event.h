@@ -68,7 +68,7 @@ enum bp_severity { BP_SEV_INFO, BP_SEV_NOTICE, BP_SEV_WARNING, BP_SEV_ALERT };
     X(37, LOCKOUT_SET, "lockout-set", NOTICE,                                                      \
       "The agent set the lockout value that is in escrow and disabled clearing of its TPM", "")    \
     X(38, LOCKOUT_FOREIGN, "lockout-foreign", WARNING,                                             \
-      "Its TPM has a lockout value that somebody else set; it is not in escrow", "T0891")          \
+      "Its TPM has a lockout value that somebody else set; it is not in escrow", "T0892")          \
     X(39, ESCROW_REFUSED, "escrow-refused", WARNING, "An escrow was refused: {reason}", "")        \
     X(40, ESCROW_READ, "escrow-read", NOTICE,                                                      \
       "{actor} fetched the sealed lockout values of the device", "")                               \
