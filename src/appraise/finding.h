@@ -52,6 +52,8 @@ enum bp_effect {
       "The quote was prepared early: the TPM's clock lags the server's by {} s")                                       \
     X(CLOCK_AHEAD, "clock-ahead", WARN, INSTANCE_IDENTITY, "The TPM's clock was set forward by {} s")                  \
     X(POWER_CUT, "power-cut", NOTE, INSTANCE_IDENTITY, "Power was cut: the TPM's clock may repeat a little")           \
+    X(CLOCK_LOST, "clock-lost", NOTE, INSTANCE_IDENTITY,                                                               \
+      "Power was cut: the emulated TPM lost what its clock had reached")                                               \
     X(REBOOT, "reboot", NOTE, INSTANCE_IDENTITY, "The device was started again")                                       \
     X(SUSPEND, "suspend", NOTE, INSTANCE_IDENTITY, "The device slept and woke")                                        \
     X(PCRS_MISSING, "pcrs-missing", NONE, EXECUTABLES, "PCR values are needed and were not sent")                      \

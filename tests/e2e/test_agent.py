@@ -236,6 +236,10 @@ def check_power_cut(d):
     d.measure()
     code, out, err = d.call("attest")
     case("agent.a_power_cut_of_the_chip_is_no_alarm", code == 0, f"{code} {out} {err}")
+    # An emulator calls its clock safe again within seconds, though it is behind what the server has seen.
+    safe = until(60, lambda: "safe: yes" in need("tpm2_readclock", "-T", d.tcti))
+    code, out, err = d.call("attest")
+    case("agent.a_clock_that_calls_itself_safe_again_is_no_alarm", safe and code == 0, f"{code} {out} {err}")
 
 
 def check_another_chip(a, b):

@@ -700,14 +700,17 @@ BP_CASE(counters)
     static const struct {
         const char *name;
         struct rig_forge forge;
-    } table[] = {{"starts_went_back", {.before = before_reset}},
-                 {"wake_ups_went_back", {.before = before_restart}},
-                 {"clock_went_back", {.before = before_clock}},
-                 {"clock_went_back_over_a_start_and_claims_to_be_safe", {.before = before_new_boot_clock}}};
+        const char *root;
+    } table[] = {{"starts_went_back", {.before = before_reset}, "virtual"},
+                 {"wake_ups_went_back", {.before = before_restart}, "virtual"},
+                 {"clock_went_back", {.before = before_clock}, "virtual"},
+                 {"clock_went_back_over_a_start_and_claims_to_be_safe", {.before = before_new_boot_clock}, "discrete"},
+                 {"clock_of_an_unknown_chip_went_back_over_a_start", {.before = before_new_boot_clock}, "unknown"}};
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         bp_case_begin();
         BP_CHECK(start(&rig, false));
         rig.restart_count = 3;
+        rig.root_class = table[i].root;
         BP_CHECK(rig_round(&rig, 50, NULL) && rig.out.accepted);
         BP_CHECK(rig_round(&rig, 50, &table[i].forge));
         check_refused(&rig, BP_F_COUNTERS_BACK);
