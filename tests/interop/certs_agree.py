@@ -11,7 +11,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID as Eku
 folder, bad, count = sys.argv[1], 0, 0
 load = lambda name: open(f"{folder}/{name}", "rb").read()
 certs = {n: x509.load_der_x509_certificate(load(n + ".der")) for n in
-         "root issuing infra operators brownfield server d-7Q2X operator b-1 log result bind".split()}
+         "root issuing infra operators brownfield server d-7Q2X operator b-1 log result bind recovery".split()}
 
 
 def check(name, ok):
@@ -39,14 +39,16 @@ WANT = {
     "log": ("root", None, x509.ObjectIdentifier("1.3.6.1.4.1.32473.1.2.1"), None),
     "result": ("root", None, x509.ObjectIdentifier("1.3.6.1.4.1.32473.1.2.2"), None),
     "bind": ("root", None, x509.ObjectIdentifier("1.3.6.1.4.1.32473.1.2.3"), None),
+    "recovery": ("root", None, x509.ObjectIdentifier("1.3.6.1.4.1.32473.1.2.4"), None),
 }
 for name, (by, depth, eku, policy) in WANT.items():
     c, issuer = certs[name], certs[by]
     bc, ku, e, p = (ext(c, k) for k in (x509.BasicConstraints, x509.KeyUsage, x509.ExtendedKeyUsage,
                                         x509.CertificatePolicies))
     check(name + ".basic", (bc is None) if depth is None else bc.critical and bc.value.ca and bc.value.path_length == depth)
-    check(name + ".usage", ku.critical and ku.value.digital_signature == (depth is None) and
-          ku.value.key_cert_sign == ku.value.crl_sign == (depth is not None) and not ku.value.key_agreement)
+    opens = name == "recovery"  # for devices' envelopes; it signs nothing
+    check(name + ".usage", ku.critical and ku.value.digital_signature == (depth is None and not opens) and
+          ku.value.key_cert_sign == ku.value.crl_sign == (depth is not None) and ku.value.key_agreement == opens)
     check(name + ".extended", (e is None) if eku is None else list(e.value) == [eku])
     check(name + ".policy", (p is None) if policy is None else
           [i.policy_identifier.dotted_string for i in p.value] == [POLICY + policy])
@@ -76,4 +78,4 @@ check("crl.entries", [e.serial_number for e in two] == [0x8f01, 0x710203] and le
 check("crl.reason", two[0].extensions[0].value.reason == x509.ReasonFlags.key_compromise and not list(two[1].extensions))
 check("crl.numbers", [ext(l, x509.CRLNumber).value.crl_number for l in (two, none)] == [300, 0])
 check("certs_only", pkcs7.load_der_pkcs7_certificates(load("certs.p7")) == [device, certs["issuing"]])
-sys.exit(1 if bad or count < 104 else 0)
+sys.exit(1 if bad or count < 112 else 0)

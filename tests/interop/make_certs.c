@@ -67,6 +67,7 @@ static const struct plan plans[] = {
     {BP_CERT_LOG, BP_KEY_P256, "log", 0, 1825},
     {BP_CERT_RESULT, BP_KEY_P256, "result", 0, 1825},
     {BP_CERT_BIND, BP_KEY_P256, "bind", 0, 1825},
+    {BP_CERT_RECOVERY, BP_KEY_P256, "recovery", 0, 1825},
 };
 #define PLANS (sizeof plans / sizeof plans[0])
 
