@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/interop/make_certs - writes one certificate a profile, a CRL and a certs-only answer into a folder.
  * Usage: make-certs DIR NOW-MS | make-certs --rate SECONDS (prints certificates issued per second of processor time) */
-#include "fleet/authority/x509.h"
+#include "pki/x509.h"
 #include "platform/linux/entropy.h"
 #include "platform/linux/file.h"
 #include "platform/openssl/crypto.h"

@@ -18,7 +18,7 @@
 #ifndef BP_FLEET_AUTHORITY_SITE_H
 #define BP_FLEET_AUTHORITY_SITE_H
 
-#include "fleet/authority/x509.h"
+#include "pki/x509.h"
 #include "platform/openssl/key.h"
 #include "port/clock.h"
 

@@ -13,7 +13,7 @@
 #include "base/secret.h"
 #include "codec/base64.h"
 #include "codec/x509.h"
-#include "fleet/authority/x509.h"
+#include "pki/x509.h"
 #include "fleet/store/crash.h"
 
 #define BP_MODULE      PROC

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fleet/authority/x509 - makes our certificates and revocation lists by fixed profiles, and checks the same profiles.
+/* pki/x509 - makes our certificates and revocation lists by fixed profiles, and checks the same profiles.
  *
  * What varies is named in the request; everything else is the profile's, so nothing of a certificate request but its
  * key can get into a certificate. Time and chance are parameters. Output goes to the caller's room. It builds no paths
  * and keeps no state; serials are random, so nothing must be remembered to keep them apart. */
-#ifndef BP_FLEET_AUTHORITY_X509_H
-#define BP_FLEET_AUTHORITY_X509_H
+#ifndef BP_PKI_X509_H
+#define BP_PKI_X509_H
 
 #include "port/crypto.h"
 #include "port/entropy.h"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fleet/authority/derback - DER written from the end to the front: a length is known when its header is due.
+/* pki/derback - DER written from the end to the front: a length is known when its header is due.
  *
  * Over the caller's room; past its start it keeps counting, so it measures too. For this folder only. */
-#ifndef BP_FLEET_AUTHORITY_DERBACK_H
-#define BP_FLEET_AUTHORITY_DERBACK_H
+#ifndef BP_PKI_DERBACK_H
+#define BP_PKI_DERBACK_H
 
 #include "base/span.h"
 

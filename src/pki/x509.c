@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fleet/authority/x509 - certificates and revocation lists by template.
+/* pki/x509 - certificates and revocation lists by template.
  *
  * Extensions whose value is fixed by the profile are written and checked from one table, so that the maker and the
  * checker cannot drift apart; tests hold both against other implementations. */
-#include "fleet/authority/x509.h"
+#include "pki/x509.h"
 
 #include "codec/x509.h"
-#include "fleet/authority/derback.h"
+#include "pki/derback.h"
 
-#define BP_MODULE AUTHORITY
+#define BP_MODULE PKI
 
 #define SIG_DER_MAX 160u
 #define OID(name, ...) static const uint8_t name[] = {__VA_ARGS__}
