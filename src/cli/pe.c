@@ -94,12 +94,14 @@ bp_result bp_pe_read(bp_span file, struct bp_pe *ret)
     }
     struct bp_pe pe = {.file = file, .sections = count};
     const size_t optional = header + 4 + COFF_SIZE;
+    const size_t table = optional + optional_n;
     BP_TRY(read_optional(file, optional, optional_n, &pe));
-    for (uint32_t i = 0; i < count; i++) {
-        BP_TRY(read_section(file, optional + optional_n + (size_t)i * SECTION_SIZE, &pe.section[i]));
-    }
-    if (pe.headers_n > file.n || pe.headers_n < optional + optional_n) {
+    /* Firmware starts no image whose table of sections is not whole inside the headers, which the digest covers. */
+    if (pe.headers_n > file.n || pe.headers_n < table + (size_t)count * SECTION_SIZE) {
         return BP_FAIL(MALFORMED);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        BP_TRY(read_section(file, table + (size_t)i * SECTION_SIZE, &pe.section[i]));
     }
     *ret = pe;
     return BP_OK;

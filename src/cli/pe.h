@@ -28,7 +28,8 @@ struct bp_pe {
 };
 
 /* Reads PE32 and PE32+.
- *   MALFORMED, TRUNCATED  not such an image, a section outside of it      LIMIT  more sections than above
+ *   MALFORMED, TRUNCATED  not such an image, a table of sections outside of its headers, a section outside of the file
+ *   LIMIT  more sections than above
  *   UNSUPPORTED  a certificate table that is not at the end of the file */
 BP_MUST_CHECK bp_result bp_pe_read(bp_span file, struct bp_pe *ret);
 

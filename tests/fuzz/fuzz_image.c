@@ -51,7 +51,7 @@ static void check_entry(bp_span in, const struct bp_pe *pe, const struct bp_pe_s
 {
     const size_t at = (size_t)(s->name.p - in.p);
     uint8_t entry[24] = {0};
-    FUZZ_HOLDS(s->name.n <= BP_PE_NAME_MAX && at + 40 <= in.n && at > pe->checksum_at);
+    FUZZ_HOLDS(s->name.n <= BP_PE_NAME_MAX && at + 40 <= pe->headers_n && at > pe->checksum_at);
     bp_rd rd = bp_rd_over(bp_span_sub(in, at + 8, 16));
     const uint32_t virtual_n = bp_rd_le32(&rd);
     const uint32_t address = bp_rd_le32(&rd);
