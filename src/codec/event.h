@@ -96,7 +96,11 @@ enum bp_severity { BP_SEV_INFO, BP_SEV_NOTICE, BP_SEV_WARNING, BP_SEV_ALERT };
     X(96, POLICY_PUBLISHED, "policy-published", NOTICE, "{actor} published policy {version}", "")  \
     X(97, POLICY_REFUSED, "policy-refused", WARNING, "A policy was refused: {reason}", "")         \
     X(98, BASELINE_ACCEPTED, "baseline-accepted", NOTICE,                                          \
-      "{actor} accepted the firmware of model {model}", "T0857")
+      "{actor} accepted the firmware of model {model}", "T0857")                                   \
+    X(136, KEY_STORE_LOST, "key-store-lost", ALERT,                                                \
+      "The token of an issuing key does not answer; nothing is signed until it does", "T0814")     \
+    X(137, KEY_STORE_BACK, "key-store-back", NOTICE,                                               \
+      "The token of the issuing keys answers again", "")
 
 enum bp_event_type {
 #define BP_X(id, name, text, severity, template_, attack) BP_EV_##name = (id),

@@ -156,6 +156,10 @@ class Server:
                 self.ports[words[1]] = int(words[2].rsplit(":", 1)[1])
         return "ready\n" in text
 
+    def keep_ports(self):
+        """The next start listens where this one did: gateways in software look nowhere else."""
+        self.options += [w for name, port in self.ports.items() for w in (f"--{name}-port", str(port))]
+
     def stderr(self):
         with open(os.path.join(self.top, "stderr"), encoding="utf-8", errors="replace") as f:
             return f.read()

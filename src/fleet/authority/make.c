@@ -8,6 +8,7 @@
 #include "base/secret.h"
 #include "codec/cbor.h"
 #include "fleet/authority/internal.h"
+#include "platform/alloc.h"
 #include "platform/linux/file.h"
 
 #include <errno.h>
@@ -36,6 +37,7 @@ struct maker {
     char status_url[BP_SITE_URL_MAX];
     char operator_name[BP_SITE_TEXT_MAX + 16];
     struct bp_key *key[BP_SITE_CERTS];
+    bool is_in_token[BP_SITE_CERTS];
     uint8_t der[BP_SITE_CERTS][BP_CERT_MAX];
     size_t der_n[BP_SITE_CERTS];
 };
@@ -103,11 +105,65 @@ static bp_result write_file(const struct maker *m, const char *relative, enum bp
     return bp_file_write(path, kind, contents);
 }
 
+/* --- keys in a token: those of the authorities, which one process signs with --- */
+
+#define PIN_FILE "keys/ca/pin"
+
+static bool goes_into_token(const struct maker *m, enum bp_site_cert which)
+{
+    return m->make->key_store != NULL && (which == BP_SITE_CERT_ISSUING || which == BP_SITE_CERT_INFRA ||
+                                          which == BP_SITE_CERT_OPERATORS || which == BP_SITE_CERT_BROWNFIELD);
+}
+
+static bp_result name_in_token(const struct maker *m, enum bp_site_cert which, struct bp_pkcs11_uri *ret)
+{
+    const char *begin = m->make->key_store->object[0] != 0 ? m->make->key_store->object : "bedplate";
+    *ret = *m->make->key_store;
+    const int n = snprintf(ret->object, sizeof ret->object, "%.*s-%s", (int)(sizeof ret->object - 1), begin,
+                           bp_site_rows[which].name);
+    return n < 0 || (size_t)n >= sizeof ret->object ? BP_FAIL(LIMIT) : BP_OK;
+}
+
+static bp_result copy_pin(const struct maker *m)
+{
+    uint8_t *pin = NULL;
+    size_t n = 0;
+    if (m->make->key_store == NULL) {
+        return BP_OK;
+    }
+    BP_TRY(bp_file_read(m->make->key_store->pin_source, BP_FILE_SECRET, BP_PKCS11_PIN_MAX + 1, &pin, &n));
+    const bp_result r = write_file(m, PIN_FILE, BP_FILE_SECRET, bp_span_of(pin, n));
+    bp_free_secret(pin, n);
+    return r;
+}
+
+static bp_result make_key(struct maker *m, enum bp_site_cert which)
+{
+    struct bp_pkcs11_uri uri;
+    if (!goes_into_token(m, which)) {
+        return bp_key_make(plans[which].type, &m->key[which]);
+    }
+    BP_TRY(name_in_token(m, which, &uri));
+    BP_TRY(bp_pkcs11_key_make(&uri, uri.pin_source, plans[which].type, &m->key[which]));
+    m->is_in_token[which] = true;
+    return BP_OK;
+}
+
+static void take_back(const struct maker *m)
+{
+    for (enum bp_site_cert i = BP_SITE_CERT_ROOT; i < BP_SITE_CERTS; i = (enum bp_site_cert)(i + 1)) {
+        struct bp_pkcs11_uri uri;
+        if (m->is_in_token[i] && !bp_failed(name_in_token(m, i, &uri))) {
+            BP_IGNORE(bp_pkcs11_key_destroy(&uri, uri.pin_source), "init failed already, and says why");
+        }
+    }
+}
+
 static bp_result make_cert(struct maker *m, enum bp_site_cert which)
 {
     const struct bp_site_row *row = &bp_site_rows[which];
     const bool is_anchor = row->by == which;
-    BP_TRY(bp_key_make(plans[which].type, &m->key[which]));
+    BP_TRY(make_key(m, which));
     const struct bp_signer signer = bp_key_signer(m->key[row->by]);
     struct bp_issuer issuer = {signer, BP_SPAN_EMPTY, {0}};
     if (!is_anchor) {
@@ -136,6 +192,9 @@ static bp_result save_keys(const struct maker *m, const char *passphrase)
 {
     char path[BP_SITE_PATH_MAX];
     for (enum bp_site_key i = BP_SITE_KEY_SERVER; i < BP_SITE_KEYS; i = (enum bp_site_key)(i + 1)) {
+        if (m->is_in_token[bp_site_key_rows[i].cert]) {
+            continue;
+        }
         BP_TRY(path_of(m, bp_site_key_rows[i].file, path));
         BP_TRY(bp_key_save(m->key[bp_site_key_rows[i].cert], path, BP_SPAN_EMPTY));
     }
@@ -156,11 +215,31 @@ static bp_result make_secret(const struct maker *m, const char *relative)
     return r;
 }
 
+static bp_result name_keys(const struct maker *m, struct bp_site_settings *s)
+{
+    for (enum bp_site_key i = BP_SITE_KEY_SERVER; i < BP_SITE_KEYS; i = (enum bp_site_key)(i + 1)) {
+        struct bp_pkcs11_uri uri;
+        size_t n = 0;
+        if (m->is_in_token[bp_site_key_rows[i].cert]) {
+            BP_TRY(name_in_token(m, bp_site_key_rows[i].cert, &uri));
+            (void)snprintf(uri.pin_source, sizeof uri.pin_source, "%s", PIN_FILE);
+            BP_TRY(bp_pkcs11_uri_write(&uri, s->key_uri[i], sizeof s->key_uri[i], &n));
+        }
+    }
+    return BP_OK;
+}
+
 static bp_result write_settings(const struct maker *m)
 {
     struct bp_site_settings s = {.evaluation = m->make->evaluation};
-    char text[2048];
+    char text[8192];
     size_t n = 0;
+    const char *reach = m->make->key_reach == NULL ? "" : m->make->key_reach;
+    if (strlen(reach) >= sizeof s.key_reach) {
+        return BP_FAIL(BAD_ARGUMENT);
+    }
+    memcpy(s.key_reach, reach, strlen(reach) + 1);
+    BP_TRY(name_keys(m, &s));
     (void)snprintf(s.name, sizeof s.name, "%s", m->make->name);
     (void)snprintf(s.org, sizeof s.org, "%s", m->make->org);
     (void)snprintf(s.status_url, sizeof s.status_url, "%s", m->status_url);
@@ -171,6 +250,7 @@ static bp_result write_settings(const struct maker *m)
 static bp_result fill(struct maker *m, const char *passphrase)
 {
     BP_TRY(make_folders(m));
+    BP_TRY(copy_pin(m));
     for (enum bp_site_cert i = BP_SITE_CERT_ROOT; i < BP_SITE_CERTS; i = (enum bp_site_cert)(i + 1)) {
         BP_TRY(make_cert(m, i));
     }
@@ -268,6 +348,9 @@ bp_result bp_site_make(const struct bp_site_make *make, struct bp_crypto *c, con
     bp_wipe(passphrase, sizeof passphrase);
     for (size_t i = 0; i < BP_SITE_CERTS; i++) {
         bp_key_free(m.key[i]);
+    }
+    if (bp_failed(r)) {
+        take_back(&m);
     }
     return r;
 }

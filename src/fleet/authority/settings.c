@@ -9,9 +9,22 @@
 
 #define BP_MODULE AUTHORITY
 
-enum name { NAME, ORG, STATUS_URL, EVALUATION, NAMES };
-static const char *const names[NAMES] = {"name", "org", "status_url", "evaluation"};
-
+enum name { NAME, ORG, STATUS_URL, EVALUATION, KEY_ISSUING, KEY_INFRA, KEY_OPERATORS, KEY_BROWNFIELD, KEY_REACH, NAMES };
+static const struct {
+    const char *name;
+    bool may_lack;
+    enum bp_site_key key; /* BP_SITE_KEYS: not a key's */
+} rows[NAMES] = {
+    [NAME] = {"name", false, BP_SITE_KEYS},
+    [ORG] = {"org", false, BP_SITE_KEYS},
+    [STATUS_URL] = {"status_url", false, BP_SITE_KEYS},
+    [EVALUATION] = {"evaluation", false, BP_SITE_KEYS},
+    [KEY_ISSUING] = {"key_issuing", true, BP_SITE_KEY_ISSUING},
+    [KEY_INFRA] = {"key_infra", true, BP_SITE_KEY_INFRA},
+    [KEY_OPERATORS] = {"key_operators", true, BP_SITE_KEY_OPERATORS},
+    [KEY_BROWNFIELD] = {"key_brownfield", true, BP_SITE_KEY_BROWNFIELD},
+    [KEY_REACH] = {"key_reach", true, BP_SITE_KEYS},
+};
 
 struct reading {
     yaml_parser_t parser;
@@ -87,6 +100,27 @@ static bool set_flag(bool *ret, const yaml_event_t *e)
     return *ret || strcmp(text, "false") == 0;
 }
 
+static bool is_uri(const char *s)
+{
+    struct bp_pkcs11_uri uri;
+    return !bp_failed(bp_pkcs11_uri_read(bp_span_cstr(s), &uri)) && (uri.object[0] != 0 || uri.id_n > 0);
+}
+
+/* Absolute paths, one space between them. */
+static bool is_reach(const char *s)
+{
+    size_t paths = 0;
+    for (const char *p = s; *p != 0; p++) {
+        if (p == s || p[-1] == ' ') {
+            paths++;
+            if (*p != '/') {
+                return false;
+            }
+        }
+    }
+    return bp_site_is_text(s) && paths <= BP_SITE_REACH_MAX && s[strlen(s) - 1] != ' ';
+}
+
 static bool set_value(struct bp_site_settings *s, enum name which, const yaml_event_t *e)
 {
     switch (which) {
@@ -98,10 +132,27 @@ static bool set_value(struct bp_site_settings *s, enum name which, const yaml_ev
         return set_text(s->status_url, sizeof s->status_url - 1, e) && is_url(s->status_url);
     case EVALUATION:
         return set_flag(&s->evaluation, e);
+    case KEY_ISSUING:
+    case KEY_INFRA:
+    case KEY_OPERATORS:
+    case KEY_BROWNFIELD:
+        return set_text(s->key_uri[rows[which].key], sizeof s->key_uri[0] - 1, e) && is_uri(s->key_uri[rows[which].key]);
+    case KEY_REACH:
+        return set_text(s->key_reach, sizeof s->key_reach - 1, e) && is_reach(s->key_reach);
     case NAMES:
         break;
     }
     return false;
+}
+
+static bool has_all(unsigned seen)
+{
+    for (unsigned i = 0; i < NAMES; i++) {
+        if (!rows[i].may_lack && (seen >> i & 1u) == 0) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static enum name name_of(const yaml_event_t *e)
@@ -111,7 +162,7 @@ static enum name name_of(const yaml_event_t *e)
         return NAMES;
     }
     enum name n = NAME;
-    while (n < NAMES && strcmp(text, names[n]) != 0) {
+    while (n < NAMES && strcmp(text, rows[n].name) != 0) {
         n = (enum name)(n + 1);
     }
     return n;
@@ -142,7 +193,7 @@ static bp_result pairs(struct reading *rd)
         const bool end = e.type == YAML_MAPPING_END_EVENT;
         if (!end) {
             r = e.type == YAML_SCALAR_EVENT ? pair(rd, &e) : refuse(rd, &e.start_mark);
-        } else if (rd->seen != (1u << NAMES) - 1) {
+        } else if (!has_all(rd->seen)) {
             r = refuse(rd, &e.start_mark);
         }
         yaml_event_delete(&e);
@@ -211,6 +262,18 @@ bp_result bp_site_settings_write(const struct bp_site_settings *s, char *ret, si
     bp_wr_bytes(&wr, BP_SPAN_STR("status_url: "));
     put_quoted(&wr, s->status_url);
     bp_wr_bytes(&wr, s->evaluation ? BP_SPAN_STR("evaluation: true\n") : BP_SPAN_STR("evaluation: false\n"));
+    for (unsigned i = 0; i < NAMES; i++) {
+        const char *v = rows[i].key != BP_SITE_KEYS ? s->key_uri[rows[i].key] : i == KEY_REACH ? s->key_reach : "";
+        if (v[0] == 0) {
+            continue;
+        }
+        if (i == KEY_REACH ? !is_reach(v) : !is_uri(v)) {
+            return BP_FAIL(BAD_ARGUMENT);
+        }
+        bp_wr_bytes(&wr, bp_span_cstr(rows[i].name));
+        bp_wr_bytes(&wr, BP_SPAN_STR(": "));
+        put_quoted(&wr, v);
+    }
     *ret_len = wr.n;
     return bp_wr_finish(&wr);
 }

@@ -83,22 +83,26 @@ bp_result bp_site_path(const struct bp_site *site, const char *relative, char *r
     return join(site->dir, relative, ret, cap);
 }
 
-static bp_result read_settings(struct bp_site *site)
+bp_result bp_site_settings_load(const char *dir, struct bp_site_settings *ret)
 {
     char path[BP_SITE_PATH_MAX];
     uint8_t *text = NULL;
     size_t n = 0, line = 0, column = 0;
-    struct bp_site_settings s;
-    BP_TRY(bp_site_path(site, "server.yaml", path, sizeof path));
+    BP_TRY(join(dir, "server.yaml", path, sizeof path));
     BP_TRY(bp_file_read(path, BP_FILE_PUBLIC, SETTINGS_MAX, &text, &n));
-    const bp_result r = bp_site_settings_read(bp_span_of(text, n), &s, &line, &column);
+    const bp_result r = bp_site_settings_read(bp_span_of(text, n), ret, &line, &column);
     bp_free(text);
-    if (bp_failed(r)) {
-        return r;
-    }
+    return r;
+}
+
+static bp_result read_settings(struct bp_site *site)
+{
+    struct bp_site_settings s;
+    BP_TRY(bp_site_settings_load(site->dir, &s));
     memcpy(site->name, s.name, sizeof s.name);
     memcpy(site->org, s.org, sizeof s.org);
     memcpy(site->status_url, s.status_url, sizeof s.status_url);
+    memcpy(site->key_uri, s.key_uri, sizeof s.key_uri);
     site->evaluation = s.evaluation;
     (void)snprintf(site->crl_url, sizeof site->crl_url, "%s/crl/issuing-0.crl", s.status_url);
     (void)snprintf(site->log_origin, sizeof site->log_origin, "%s/log", s.name);
@@ -184,6 +188,54 @@ void bp_site_free(struct bp_site *site)
     bp_free(site);
 }
 
+/* --- keys --- */
+
+bool bp_site_key_is_in_token(const struct bp_site *site, enum bp_site_key which)
+{
+    return which < BP_SITE_KEYS && site->key_uri[which][0] != 0;
+}
+
+const char *bp_site_key_name(enum bp_site_key which)
+{
+    return which < BP_SITE_KEYS ? bp_site_rows[bp_site_key_rows[which].cert].name : "?";
+}
+
+const char *bp_site_key_file(enum bp_site_key which)
+{
+    return which < BP_SITE_KEYS ? bp_site_key_rows[which].file : "?";
+}
+
+/* A path of the PIN's file that does not begin at the root begins at the directory. */
+static bp_result token_of(const struct bp_site *site, enum bp_site_key which, struct bp_pkcs11_uri *ret,
+                          char pin[BP_SITE_PATH_MAX])
+{
+    BP_TRY(bp_pkcs11_uri_read(bp_span_cstr(site->key_uri[which]), ret));
+    const int n = snprintf(pin, BP_SITE_PATH_MAX, "%s%s%s", ret->pin_source[0] == '/' ? "" : site->dir,
+                           ret->pin_source[0] == '/' ? "" : "/", ret->pin_source);
+    return n < 0 || (size_t)n >= BP_SITE_PATH_MAX ? BP_FAIL(LIMIT) : BP_OK;
+}
+
+bp_result bp_site_key_look(const struct bp_site *site, enum bp_site_key which, struct bp_pkcs11_facts *ret)
+{
+    char pin[BP_SITE_PATH_MAX];
+    struct bp_pkcs11_uri uri;
+    struct bp_x509 x;
+    if (!bp_site_key_is_in_token(site, which)) {
+        return BP_FAIL(BAD_ARGUMENT);
+    }
+    BP_TRY(token_of(site, which, &uri, pin));
+    BP_TRY(bp_x509_read(site->cert[bp_site_key_rows[which].cert], &x));
+    return bp_pkcs11_key_look(&uri, pin, x.spki, ret);
+}
+
+static bp_result open_in_token(const struct bp_site *site, enum bp_site_key which, bp_span spki, struct bp_key **ret)
+{
+    char pin[BP_SITE_PATH_MAX];
+    struct bp_pkcs11_uri uri;
+    BP_TRY(token_of(site, which, &uri, pin));
+    return bp_pkcs11_key_open(&uri, pin, spki, ret);
+}
+
 bp_result bp_site_key_open(const struct bp_site *site, enum bp_site_key which, struct bp_key **ret)
 {
     char path[BP_SITE_PATH_MAX];
@@ -194,6 +246,9 @@ bp_result bp_site_key_open(const struct bp_site *site, enum bp_site_key which, s
     }
     BP_TRY(bp_site_path(site, bp_site_key_rows[which].file, path, sizeof path));
     BP_TRY(bp_x509_read(site->cert[bp_site_key_rows[which].cert], &x));
+    if (bp_site_key_is_in_token(site, which)) {
+        return open_in_token(site, which, x.spki, ret);
+    }
     BP_TRY(bp_key_load(path, BP_SPAN_EMPTY, &key));
     if (!bp_span_equal(bp_key_spki(key), x.spki)) {
         bp_key_free(key);

@@ -2,10 +2,12 @@
 /* fleet/authority/site - the directory of one server: its name, its certificates, and where each process finds its own
  * key, secret or state.
  *
- *     DIR/server.yaml            name, org, evaluation, status_url
+ *     DIR/server.yaml            name, org, evaluation, status_url; for keys in a token key_issuing, key_infra,
+ *                                key_operators, key_brownfield (RFC 7512) and key_reach
  *     DIR/certs/NAME.der         root issuing infra operators brownfield server log result bind
  *                                recovery (not in a directory that a version before it made)
  *     DIR/keys/SIGNER/NAME.pem   tls: server   log: log, result   ca: issuing, infra, operators, brownfield, bind
+ *                                not those that lie in a token; then ca/pin is the token's PIN
  *     DIR/root-key.pem           encrypted; to be moved off
  *     DIR/recovery-key.pem       encrypted likewise; to be moved off: it opens what devices have in escrow
  *     DIR/secrets/NAME           nonce, owner (32 bytes each)
@@ -20,6 +22,7 @@
 
 #include "pki/x509.h"
 #include "platform/openssl/key.h"
+#include "platform/pkcs11/token.h"
 #include "port/clock.h"
 
 #define BP_SITE_PATH_MAX   1024u
@@ -27,6 +30,7 @@
 #define BP_SITE_URL_MAX    256u
 #define BP_SITE_CODE       26u /* characters of a passphrase or one-time code: base32, 130 bits */
 #define BP_SITE_SECRET     32u
+#define BP_SITE_REACH_MAX  4u /* paths in key_reach */
 
 enum bp_site_cert {
     BP_SITE_CERT_ROOT,
@@ -63,6 +67,7 @@ struct bp_site {
     char crl_url[BP_SITE_URL_MAX + 32]; /* of the issuing CA: status_url "/crl/issuing-0.crl" */
     char log_origin[BP_SITE_TEXT_MAX + 8]; /* name "/log": the origin line of heads */
     bool evaluation;
+    char key_uri[BP_SITE_KEYS][BP_PKCS11_URI_MAX + 1]; /* empty: the key lies in its file */
     bp_span cert[BP_SITE_CERTS]; /* DER, as long as the site */
     uint8_t root_hash[BP_SHA256_SIZE];
 };
@@ -76,8 +81,15 @@ void bp_site_free(struct bp_site *site);
 
 /* DIR and a relative path, e.g. "store/bedplate.db". LIMIT  longer than cap */
 BP_MUST_CHECK bp_result bp_site_path(const struct bp_site *site, const char *relative, char *ret, size_t cap);
-/* Opens one key. The caller frees *ret.   errors of bp_key_load; MISMATCH  not the key of its certificate */
+/* Opens one key. The caller frees *ret. One in a token may not answer yet: platform/pkcs11/token.
+ *   errors of bp_key_load and bp_pkcs11_key_open; MISMATCH  not the key of its certificate */
 BP_MUST_CHECK bp_result bp_site_key_open(const struct bp_site *site, enum bp_site_key which, struct bp_key **ret);
+/* Whether a key lies in a token; if so what the token says of it. Errors of bp_pkcs11_key_look. */
+bool bp_site_key_is_in_token(const struct bp_site *site, enum bp_site_key which);
+BP_MUST_CHECK bp_result bp_site_key_look(const struct bp_site *site, enum bp_site_key which, struct bp_pkcs11_facts *ret);
+/* "issuing", "keys/ca/issuing.pem": what a person calls a key, and its file when it has one. */
+const char *bp_site_key_name(enum bp_site_key which);
+const char *bp_site_key_file(enum bp_site_key which);
 /* Reads DIR/secrets/NAME; the caller wipes it. Errors of bp_file_read; MALFORMED  not 32 bytes */
 BP_MUST_CHECK bp_result bp_site_secret(const struct bp_site *site, const char *name, uint8_t ret[BP_SITE_SECRET]);
 /* The name of a key that must not be here, the root's or the recovery key, when it lies in DIR; else NULL. `run` refuses
@@ -93,7 +105,13 @@ struct bp_site_settings {
     char org[BP_SITE_TEXT_MAX + 1];
     char status_url[BP_SITE_URL_MAX];
     bool evaluation;
+    char key_uri[BP_SITE_KEYS][BP_PKCS11_URI_MAX + 1]; /* empty: a file */
+    /* What the module of a key opens behind the fences, beside DIR: absolute paths of folders and files, one space
+     * between them. */
+    char key_reach[BP_SITE_TEXT_MAX + 1];
 };
+/* Reads DIR/server.yaml. Errors of bp_file_read and as below. */
+BP_MUST_CHECK bp_result bp_site_settings_load(const char *dir, struct bp_site_settings *ret);
 /* Reads one mapping of known names to scalars: no anchors, aliases, tags, second document; no name twice.
  *   MALFORMED  *ret_line and *ret_column (from 1) say where      NO_MEMORY */
 BP_MUST_CHECK bp_result bp_site_settings_read(bp_span yaml, struct bp_site_settings *ret, size_t *ret_line,
@@ -109,6 +127,10 @@ struct bp_site_make {
     const char *name; /* [a-z0-9.-], no address */
     const char *org;  /* UTF-8 */
     bool evaluation;
+    /* A token for the keys of the authorities (module, token, PIN's file; object: how their names begin), NULL: files. The
+     * PIN is copied to DIR/keys/ca/pin, which belongs to the one process that signs with it. */
+    const struct bp_pkcs11_uri *key_store;
+    const char *key_reach; /* for server.yaml; NULL: nothing */
     /* What else belongs into it (the store, a signer's first state): called with the directory's name for the time
      * being, before it is put in place whole. NULL: nothing. */
     bp_result (*more)(void *self, const char *dir);
@@ -117,7 +139,9 @@ struct bp_site_make {
 
 /* Makes DIR with all authorities. The root's key and the recovery key exist only here in memory, and in DIR/root-key.pem
  * and DIR/recovery-key.pem encrypted under ret_passphrase, which is kept nowhere. On failure nothing is left.
- *   EXISTS  dir is there      BAD_ARGUMENT  name or org      what files, keys and certificates say */
+ * Keys that were made in a token are taken out of it again on failure.
+ *   EXISTS  dir is there, or a key in the token      BAD_ARGUMENT  name, org or key_reach
+ *   what files, keys, certificates and bp_pkcs11_key_make say */
 BP_MUST_CHECK bp_result bp_site_make(const struct bp_site_make *make, struct bp_crypto *c,
                                      const struct bp_entropy *entropy, const struct bp_clock *clock,
                                      char ret_passphrase[BP_SITE_CODE + 1]);

@@ -204,6 +204,7 @@ static void on_issued(void *arg, bp_result r, uint64_t status, bp_span body)
 {
     struct bp_job *j = arg;
     struct est *x = j->flow;
+    bp_k_key_store(j->k, r, status);
     if (!bp_failed(r) && status != 0) {
         bp_k_note_refusal(j, BP_EV_CERTIFICATE_REFUSED, NULL,
                           bp_problem_row((enum bp_problem)status).title);

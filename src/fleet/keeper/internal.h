@@ -166,6 +166,7 @@ struct bp_keeper {
     size_t crl_count;
     bool crl_known; /* the store has one */
     int64_t crl_retry; /* monotonic */
+    bool key_store_lost; /* the token of an issuing key does not answer */
 
     uint64_t moved_commits; /* commits whose write-ahead log was moved into the database */
     int64_t moved_at;       /* monotonic */
@@ -288,6 +289,8 @@ bp_result bp_k_event(struct bp_keeper *k, enum bp_event_type type, const struct 
 void bp_k_publish(struct bp_keeper *k);
 void bp_k_ask_head(struct bp_keeper *k);
 void bp_k_crl_make(struct bp_keeper *k);
+/* Looks at an answer of signer ca to what its issuing keys sign, and tells when their token is lost or back. */
+void bp_k_key_store(struct bp_keeper *k, bp_result r, uint64_t status);
 bp_result bp_k_publish_load(struct bp_keeper *k);
 /* Notices. */
 void bp_k_send_deny(struct bp_keeper *k, const uint8_t (*key)[32], size_t count);

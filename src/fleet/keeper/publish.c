@@ -253,11 +253,36 @@ static void crl_again(struct bp_keeper *k)
     k->crl_retry = bp_k_mono(k) + RETRY_MS;
 }
 
+/* -- the store of the issuing keys --------------------------------------------------------------- */
+static bp_result note_key_store(void *self)
+{
+    struct bp_keeper *k = self;
+    return bp_k_event(k, k->key_store_lost ? BP_EV_KEY_STORE_LOST : BP_EV_KEY_STORE_BACK, NULL, NULL, 0);
+}
+
+/* The signer refuses with UNAVAILABLE for one reason: a key's token. The revocation list is asked for until it is signed,
+ * so that the token's return is noticed when nobody asks for a certificate. */
+void bp_k_key_store(struct bp_keeper *k, bp_result r, uint64_t status)
+{
+    const bool lost = status == BP_P_UNAVAILABLE;
+    if (bp_failed(r) || lost == k->key_store_lost || (!lost && status != 0)) {
+        return;
+    }
+    k->key_store_lost = lost;
+    if (bp_failed(bp_k_act(k, note_key_store, k))) {
+        k->key_store_lost = !lost; /* told with the next answer */
+    }
+    if (lost) {
+        crl_again(k);
+    }
+}
+
 static void on_crl(void *arg, bp_result r, uint64_t status, bp_span body)
 {
     struct bp_keeper *k = arg;
     struct new_crl c = {k, BP_SPAN_EMPTY};
     k->crl_open = false;
+    bp_k_key_store(k, r, status);
     if (!bp_failed(r) && status == BP_P_OUTDATED) {
         /* The store was put back and the signer has counted on: look for its number in growing steps. */
         k->crl_skip = k->crl_skip == 0 ? 1 : 2 * k->crl_skip;

@@ -15,11 +15,11 @@
 
 #define BP_MODULE PROC
 
-#define FINDINGS_MAX 8u
+#define FINDINGS_MAX 24u
 #define HEAD_MAX     4096u
 
 struct finding {
-    const char *part;
+    char part[24];
     bool ok;
     char text[256];
 };
@@ -38,7 +38,7 @@ __attribute__((format(printf, 4, 5))) static void found(struct check *k, const c
     if (k->count < FINDINGS_MAX) {
         struct finding *f = &k->finding[k->count++];
         va_list args;
-        f->part = part;
+        (void)snprintf(f->part, sizeof f->part, "%s", part);
         f->ok = ok;
         va_start(args, text);
         (void)vsnprintf(f->text, sizeof f->text, text, args);
@@ -67,6 +67,42 @@ static void check_site(struct check *k)
         found(k, "root key", true, "%s lies in the directory: an evaluation only", key);
     } else {
         found(k, "root key", false, "%s still lies in the directory; move it off this machine", key);
+    }
+}
+
+/* Where each key lies, and whether it could be somewhere else as well. */
+static void check_key(struct check *k, enum bp_site_key which)
+{
+    struct bp_pkcs11_facts t;
+    char part[24];
+    (void)snprintf(part, sizeof part, "key %s", bp_site_key_name(which));
+    if (!bp_site_key_is_in_token(k->site, which)) {
+        found(k, part, true, "in the file %s: who may read it can copy it", bp_site_key_file(which));
+        return;
+    }
+    const bp_result r = bp_site_key_look(k->site, which, &t);
+    if (bp_failed(r)) {
+        found(k, part, false, "in a token that does not answer for it: %s (the module's code is 0x%lx)", text_of(r),
+              bp_pkcs11_trace());
+    } else if (t.can_leave) {
+        found(k, part, false, "in the token %s (%s), which would give it away: make another", t.token, t.model);
+    } else {
+        found(k, part, true, "in the token %s (%s): %s", t.token, t.model,
+              t.was_always_there ? "made there, cannot leave" : "cannot leave now, but was made or kept elsewhere before");
+    }
+}
+
+static void check_keys(struct check *k)
+{
+    struct bp_site_settings s;
+    bool tokens = false;
+    for (enum bp_site_key i = BP_SITE_KEY_SERVER; i < BP_SITE_KEYS; i = (enum bp_site_key)(i + 1)) {
+        check_key(k, i);
+        tokens = tokens || bp_site_key_is_in_token(k->site, i);
+    }
+    if (tokens && !bp_failed(bp_site_settings_load(k->dir, &s))) {
+        found(k, "module of the token", true, "signer-ca keeps the machine's root folder for it%s%s",
+              s.key_reach[0] != 0 ? " and reaches " : ", and no file beside the directory", s.key_reach);
     }
 }
 
@@ -196,6 +232,7 @@ int bp_check_main(int argc, char **argv)
     }
     check_site(&k);
     if (k.site != NULL) {
+        check_keys(&k);
         check_store(&k);
     }
     const uint32_t fences = bp_sandbox_possible();

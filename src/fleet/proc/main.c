@@ -14,6 +14,7 @@
 
 static const char usage[] =
     "usage: bedplated init  --dir DIR --name HOST [--org NAME] [--evaluation] [--json]\n"
+    "                       [--key-store pkcs11:URI [--key-reach 'PATH ...']]\n"
     "       bedplated run   --dir DIR [--listen ADDRESS] [--device-port N] [--enrol-port N] [--operate-port N]\n"
     "                       [--status-port N] [--workers N] [--readers N] [--per-source N] [--attest-interval MS]\n"
     "       bedplated check --dir DIR [--json]\n"

@@ -33,9 +33,28 @@ struct signer {
     int anchors; /* the folder, as it was read */
     struct timespec anchors_time;
     struct bp_timer *look;
+    char waits[24]; /* the op whose key's token did not answer last; empty: all do */
 };
 
 static struct signer me;
+
+/* Said once when it stops and once when it works again: requests come by the thousand. */
+static void note_key_store(struct signer *s, bp_span op)
+{
+    const enum bp_ca_rule rule = bp_ca_signer_rule(s->ca);
+    if (rule == BP_CA_KEY_STORE && s->waits[0] == 0 && op.n < sizeof s->waits) {
+        char text[160];
+        (void)snprintf(text, sizeof text,
+                       "the token of a key does not answer (the module's code is 0x%lx); every request tries it again",
+                       bp_pkcs11_trace());
+        bp_child_say(s->c, text);
+        memcpy(s->waits, op.p, op.n);
+        s->waits[op.n] = 0;
+    } else if (rule == BP_CA_NONE && s->waits[0] != 0 && bp_span_equal(op, bp_span_cstr(s->waits))) {
+        bp_child_say(s->c, "the token answers again");
+        s->waits[0] = 0;
+    }
+}
 
 static void on_request(void *self, struct bp_peer *p, uint64_t id, bp_span op, bp_span body)
 {
@@ -47,6 +66,7 @@ static void on_request(void *self, struct bp_peer *p, uint64_t id, bp_span op, b
         bp_log_signer_answer(s->log, op, body, &a);
     } else {
         bp_ca_signer_answer(s->ca, op, body, &a);
+        note_key_store(s, op);
     }
     const bp_span map = a.body.n > 0 ? a.body : BP_SPAN_STR("\xa0");
     BP_IGNORE(bp_peer_answer(p, id, a.status, map), "who asked is gone, and asks again over its next channel");
@@ -126,6 +146,12 @@ static bp_result load(void *self, struct bp_child *c)
     }
     if (c->kind == BP_KIND_SIGNER_LOG) {
         return bp_log_signer_new(s->site, s->crypto, &s->log);
+    }
+    for (enum bp_site_key i = BP_SITE_KEY_SERVER; i < BP_SITE_KEYS; i = (enum bp_site_key)(i + 1)) {
+        if (bp_site_key_is_in_token(s->site, i)) {
+            bp_child_say(c, "keys of the authorities lie in a token: its module works in this process");
+            break;
+        }
     }
     BP_TRY(note_anchors(s)); /* before they are read: a change meanwhile is a change */
     return bp_ca_signer_new(s->site, s->crypto, &s->entropy, &c->clock, &s->ca);

@@ -18,6 +18,11 @@ enum bp_ca_rule ca_answer_bytes(struct bp_ca_signer *s, bp_span v)
     return bp_failed(bp_msg_bytes_write(v, s->answer, BP_MSG_BODY_MAX, &s->answer_n)) ? BP_CA_TOO_LARGE : BP_CA_NONE;
 }
 
+enum bp_ca_rule ca_unsigned(bp_result r)
+{
+    return bp_is(r, BP_E_CLOSED) || bp_is(r, BP_E_DENIED) || bp_is(r, BP_E_MISMATCH) ? BP_CA_KEY_STORE : BP_CA_INTERNAL;
+}
+
 bool ca_is_pseudonym(bp_span p)
 {
     for (size_t i = 0; i < p.n; i++) {
@@ -75,7 +80,7 @@ static enum bp_ca_rule issue_plain(struct bp_ca_signer *s, bp_span der, const st
     }
     const bp_result r = bp_cert_issue(s->crypto, s->entropy, &issuer, &q, cert, sizeof cert, &n);
     if (bp_failed(r)) {
-        return bp_is(r, BP_E_BAD_ARGUMENT) ? BP_CA_PSEUDONYM : BP_CA_INTERNAL;
+        return bp_is(r, BP_E_BAD_ARGUMENT) ? BP_CA_PSEUDONYM : ca_unsigned(r);
     }
     return ca_answer_bytes(s, bp_span_of(cert, n));
 }
@@ -168,7 +173,7 @@ static enum bp_ca_rule sign_list(struct bp_ca_signer *s, const struct bp_crl_ent
     const bp_result r =
         bp_crl_issue(&issuer, entries, count, number, now, now + BP_CA_CRL_MS, s->room, BP_MSG_BODY_MAX, &n);
     if (bp_failed(r)) {
-        return bp_is(r, BP_E_BAD_ARGUMENT) ? BP_CA_CRL_ENTRY : bp_is(r, BP_E_NO_SPACE) ? BP_CA_TOO_LARGE : BP_CA_INTERNAL;
+        return bp_is(r, BP_E_BAD_ARGUMENT) ? BP_CA_CRL_ENTRY : bp_is(r, BP_E_NO_SPACE) ? BP_CA_TOO_LARGE : ca_unsigned(r);
     }
     /* The number is on disk before the list is given out, so that none is ever younger than one before it. */
     if (number != s->crl_number && bp_failed(write_number(s, number))) {

@@ -55,6 +55,9 @@ enum bp_ca_rule ca_issue(struct bp_ca_signer *s, bp_span body);
 /* Puts {1: v} into the answer. */
 enum bp_ca_rule ca_answer_bytes(struct bp_ca_signer *s, bp_span v);
 
+/* Why a signature could not be made: the key's store, or something of ours. */
+enum bp_ca_rule ca_unsigned(bp_result r);
+
 /* A request for a certificate: P-256 and signed by its own key. */
 enum bp_ca_rule ca_read_csr(struct bp_ca_signer *s, bp_span der, struct bp_csr *ret);
 

@@ -216,9 +216,12 @@ static enum bp_ca_rule make(struct bp_ca_signer *s, const struct issue *x)
                                       .crl_url = bp_span_cstr(s->site->crl_url),
                                       .not_before_ms = (int64_t)x->m.not_before_ms,
                                       .not_after_ms = (int64_t)x->m.not_before_ms + BP_CA_DEVICE_MS};
-    if (bp_failed(bp_issuer_of(s->site->cert[BP_SITE_CERT_ISSUING], &signer, &issuer)) ||
-        bp_failed(bp_cert_issue(s->crypto, s->entropy, &issuer, &q, cert, sizeof cert, &n))) {
+    if (bp_failed(bp_issuer_of(s->site->cert[BP_SITE_CERT_ISSUING], &signer, &issuer))) {
         return BP_CA_INTERNAL;
+    }
+    const bp_result r = bp_cert_issue(s->crypto, s->entropy, &issuer, &q, cert, sizeof cert, &n);
+    if (bp_failed(r)) {
+        return ca_unsigned(r);
     }
     return ca_answer_bytes(s, bp_span_of(cert, n));
 }

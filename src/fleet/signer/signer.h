@@ -112,7 +112,8 @@ void bp_log_signer_answer(struct bp_log_signer *s, bp_span op, bp_span body, str
     X(CRL_NUMBER, "crl-number", OUTDATED)                                                                              \
     X(CRL_ENTRY, "crl-entry", VALUE)                                                                                   \
     X(TOO_LARGE, "answer-too-large", TOO_LARGE)                                                                        \
-    X(STORAGE, "state-not-written", STORAGE_FULL)
+    X(STORAGE, "state-not-written", STORAGE_FULL)                                                                      \
+    X(KEY_STORE, "key-store-does-not-answer", UNAVAILABLE)
 
 enum bp_ca_rule {
     BP_CA_NONE, /* nothing was broken */

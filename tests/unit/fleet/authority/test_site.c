@@ -26,7 +26,8 @@ static char passphrase[BP_SITE_CODE + 1];
 
 static bp_result make_at(const char *path, const char *name)
 {
-    const struct bp_site_make make = {path, name, "Werk \"S\xc3\xbc" "d\" \\ 1", true, NULL, NULL};
+    const struct bp_site_make make = {
+        .dir = path, .name = name, .org = "Werk \"S\xc3\xbc" "d\" \\ 1", .evaluation = true};
     const struct bp_entropy entropy = bp_entropy_linux();
     const struct bp_clock clock = bp_clock_sim(&sim);
     return bp_site_make(&make, crypto, &entropy, &clock, passphrase);
@@ -216,7 +217,8 @@ BP_CASE(nothing_is_left_when_a_step_fails)
     char other[96];
     bool called = false;
     (void)snprintf(other, sizeof other, "%s/other", top);
-    const struct bp_site_make make = {other, "plant.example", "Plant", false, fail_more, &called};
+    const struct bp_site_make make = {
+        .dir = other, .name = "plant.example", .org = "Plant", .more = fail_more, .self = &called};
     const struct bp_clock clock = bp_clock_sim(&sim);
     const struct bp_entropy entropy = bp_entropy_linux();
     char text[BP_SITE_CODE + 1] = "untouched";
@@ -228,7 +230,8 @@ BP_CASE(nothing_is_left_when_a_step_fails)
     for (uint32_t n = 1; n < 8; n++) {
         struct bp_entropy_sim chance = {7, n};
         const struct bp_entropy weak = bp_entropy_sim(&chance);
-        const struct bp_site_make plain = {other, "plant.example", "Plant", false, NULL, NULL};
+        const struct bp_site_make plain = {
+            .dir = other, .name = "plant.example", .org = "Plant"};
         failed += bp_is(bp_site_make(&plain, crypto, &weak, &clock, text), BP_E_IO) ? 1u : 0u;
         BP_CHECK(entries(top) == before);
     }

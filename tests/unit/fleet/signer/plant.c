@@ -35,7 +35,8 @@ bool plant_make(struct plant *p)
     p->sim = (struct bp_clock_sim){PLANT_NOW, 1000};
     p->clock = bp_clock_sim(&p->sim);
     const struct bp_entropy entropy = bp_entropy_linux();
-    const struct bp_site_make make = {p->dir, "localhost", "Plant", true, more, p};
+    const struct bp_site_make make = {
+        .dir = p->dir, .name = "localhost", .org = "Plant", .evaluation = true, .more = more, .self = p};
     char passphrase[BP_SITE_CODE + 1];
     return !bp_failed(bp_site_make(&make, p->crypto, &entropy, &p->clock, passphrase)) &&
            !bp_failed(bp_site_load(p->dir, p->crypto, &p->site));
