@@ -290,16 +290,9 @@ static bp_span alg_of(enum bp_sig_alg alg)
 
 /* --- signing: the signature is as long as it happens to be, so the signed part moves behind it --- */
 
-static bp_result seal(const struct bp_signer *signer, bp_span tbs, uint8_t *ret, size_t cap, size_t *ret_n)
+static bp_result enclose(bp_span tbs, bp_span alg, bp_span sig, uint8_t *ret, size_t cap, size_t *ret_n)
 {
-    uint8_t raw[BP_SIG_MAX];
-    uint8_t sig[SIG_DER_MAX];
-    size_t raw_n = 0;
-    size_t sig_n = 0;
-    BP_TRY(signer->sign(signer->self, tbs, raw, sizeof raw, &raw_n));
-    BP_TRY(bp_der_ecdsa_write(bp_span_of(raw, raw_n), sig, sizeof sig, &sig_n));
-    const bp_span alg = alg_of(signer->alg);
-    const size_t content = tbs.n + alg.n + bp_der_size(1 + sig_n);
+    const size_t content = tbs.n + alg.n + bp_der_size(1 + sig.n);
     const size_t head = bp_der_size(content) - content;
     *ret_n = head + content;
     if (*ret_n > cap) {
@@ -310,10 +303,21 @@ static bp_result seal(const struct bp_signer *signer, bp_span tbs, uint8_t *ret,
     bp_der_put_head(&wr, BP_DER_SEQ, content);
     wr = bp_wr_over(ret + head + tbs.n, cap - head - tbs.n);
     bp_wr_bytes(&wr, alg);
-    bp_der_put_head(&wr, BP_DER_BITS, 1 + sig_n);
+    bp_der_put_head(&wr, BP_DER_BITS, 1 + sig.n);
     bp_wr_u8(&wr, 0);
-    bp_wr_bytes(&wr, bp_span_of(sig, sig_n));
+    bp_wr_bytes(&wr, sig);
     return bp_wr_finish(&wr);
+}
+
+static bp_result seal(const struct bp_signer *signer, bp_span tbs, uint8_t *ret, size_t cap, size_t *ret_n)
+{
+    uint8_t raw[BP_SIG_MAX];
+    uint8_t sig[SIG_DER_MAX];
+    size_t raw_n = 0;
+    size_t sig_n = 0;
+    BP_TRY(signer->sign(signer->self, tbs, raw, sizeof raw, &raw_n));
+    BP_TRY(bp_der_ecdsa_write(bp_span_of(raw, raw_n), sig, sizeof sig, &sig_n));
+    return enclose(tbs, alg_of(signer->alg), bp_span_of(sig, sig_n), ret, cap, ret_n);
 }
 
 /* --- certificates --- */
@@ -421,8 +425,30 @@ static void put_tbs(struct derback *w, const struct bp_issuer *issuer, const str
     derback_wrap(w, BP_DER_SEQ, 0);
 }
 
-bp_result bp_cert_issue(struct bp_crypto *c, const struct bp_entropy *entropy, const struct bp_issuer *issuer,
-                        const struct bp_cert_request *request, uint8_t *ret, size_t cap, size_t *ret_n)
+/* What is about to be signed, read again as a stranger reads it. The reader wants a whole certificate, so a signature that
+ * says nothing stands in for the one to come. */
+static bp_result lint(const struct bp_issuer *issuer, const struct bp_cert_request *q, bp_span tbs,
+                      const uint8_t serial[BP_SERIAL_SIZE])
+{
+    static const uint8_t nothing[] = {0x30, 0x06, 0x02, 0x01, 0x01, 0x02, 0x01, 0x01};
+    uint8_t der[BP_CERT_MAX];
+    size_t n = 0;
+    struct bp_x509 x;
+    BP_TRY(enclose(tbs, alg_of(issuer->signer.alg), BP_SPAN_OF(nothing), der, sizeof der, &n));
+    if (bp_failed(bp_x509_profile_check(bp_span_of(der, n), q->profile, q->not_before_ms)) ||
+        bp_failed(bp_x509_read(bp_span_of(der, n), &x))) {
+        return BP_FAIL(INTERNAL);
+    }
+    const int64_t until_s = q->not_after_ms == INT64_MAX ? INT64_MAX : q->not_after_ms / 1000;
+    const bool is_asked = bp_span_equal(x.serial, bp_span_of(serial, BP_SERIAL_SIZE)) && bp_span_equal(x.spki, q->spki) &&
+                          x.not_before_s == q->not_before_ms / 1000 && x.not_after_s == until_s &&
+                          bp_span_equal(x.issuer, issuer->name.n == 0 ? x.subject : issuer->name);
+    return is_asked ? BP_OK : BP_FAIL(INTERNAL);
+}
+
+bp_result bp_cert_issue_recorded(struct bp_crypto *c, const struct bp_entropy *entropy, const struct bp_issuer *issuer,
+                                 const struct bp_cert_request *request, const struct bp_cert_record *record, uint8_t *ret,
+                                 size_t cap, size_t *ret_n)
 {
     BP_TRY(check_request(issuer, request));
     uint8_t own_id[BP_KEY_ID_SIZE];
@@ -439,6 +465,10 @@ bp_result bp_cert_issue(struct bp_crypto *c, const struct bp_entropy *entropy, c
     if (derback_span(&w).n == 0) {
         return BP_FAIL(NO_SPACE);
     }
+    BP_TRY(lint(issuer, request, derback_span(&w), serial));
+    if (record != NULL) {
+        BP_TRY(record->keep(record->self, BP_SPAN_OF(serial), derback_span(&w), issuer, request->profile));
+    }
     BP_TRY(seal(&issuer->signer, derback_span(&w), made, sizeof made, &n));
     if (n > cap) {
         return BP_FAIL(NO_SPACE);
@@ -446,6 +476,12 @@ bp_result bp_cert_issue(struct bp_crypto *c, const struct bp_entropy *entropy, c
     memcpy(ret, made, n);
     *ret_n = n;
     return BP_OK;
+}
+
+bp_result bp_cert_issue(struct bp_crypto *c, const struct bp_entropy *entropy, const struct bp_issuer *issuer,
+                        const struct bp_cert_request *request, uint8_t *ret, size_t cap, size_t *ret_n)
+{
+    return bp_cert_issue_recorded(c, entropy, issuer, request, NULL, ret, cap, ret_n);
 }
 
 /* --- reading our own --- */

@@ -56,12 +56,26 @@ struct bp_cert_request {
     int64_t not_after_ms; /* INT64_MAX: no well-defined end (RFC 5280 section 4.1.2.5) */
 };
 
-/* Makes and signs a certificate.
+/* Told of every certificate after it was checked and before it is signed: serial of BP_SERIAL_SIZE bytes, the part that is
+ * signed, and who signs. What it fails with ends the making. */
+struct bp_cert_record {
+    void *self;
+    bp_result (*keep)(void *self, bp_span serial, bp_span tbs, const struct bp_issuer *issuer, enum bp_cert_profile profile);
+};
+
+/* Makes a certificate, holds what it is about to sign against profile, request and issuer, read as bp_x509_profile_check
+ * reads it, and signs it.
  *   BAD_ARGUMENT  the request breaks a rule above, or the times do not order   UNSUPPORTED  the key, or the signer's alg
+ *   INTERNAL      what was made is not what was asked for: nothing was signed
  *   NO_SPACE      cap is below what is needed (BP_CERT_MAX always suffices)    any          of entropy and signer */
 BP_MUST_CHECK bp_result bp_cert_issue(struct bp_crypto *c, const struct bp_entropy *entropy,
                                       const struct bp_issuer *issuer, const struct bp_cert_request *request,
                                       uint8_t *ret, size_t cap, size_t *ret_n);
+/* The same, recorded between the check and the signature. any: of the record too */
+BP_MUST_CHECK bp_result bp_cert_issue_recorded(struct bp_crypto *c, const struct bp_entropy *entropy,
+                                               const struct bp_issuer *issuer, const struct bp_cert_request *request,
+                                               const struct bp_cert_record *record, uint8_t *ret, size_t cap,
+                                               size_t *ret_n);
 
 /* Makes an issuer of a certificate authority's certificate and its signer; spans point into cert.
  *   DENIED  not an authority's certificate    others as bp_x509_read */

@@ -5,10 +5,12 @@
 #include <stdio.h>
 
 #include "codec/note.h"
+#include "codec/x509.h"
 #include "fleet/authority/site.h"
 #include "fleet/events/log.h"
 #include "fleet/proc/proc.h"
 #include "fleet/proc/sandbox.h"
+#include "fleet/signer/record.h"
 #include "fleet/store/store.h"
 #include "platform/linux/file.h"
 #include "platform/openssl/crypto.h"
@@ -146,6 +148,75 @@ static void check_log(struct check *k, bp_store *store)
     }
 }
 
+struct tally {
+    bp_store *store;
+    struct bp_crypto *crypto;
+    int64_t since_ms;
+    uint64_t known; /* recorded, and the store has the certificate */
+    uint64_t counted; /* of those, begun after the record was */
+    uint64_t other; /* the store has another certificate of that serial */
+};
+
+static bp_result count_issued(void *self, const struct bp_issued *e)
+{
+    struct tally *t = self;
+    struct bp_certificate c;
+    struct bp_x509 x;
+    bp_span der = BP_SPAN_EMPTY;
+    uint8_t tbs[BP_SHA256_SIZE];
+    const bp_result r = bp_store_cert(t->store, BP_SPAN_OF(e->serial), &c, &der);
+    if (bp_is(r, BP_E_NOT_FOUND)) {
+        return BP_OK;
+    }
+    BP_TRY(r);
+    BP_TRY(bp_x509_read(der, &x));
+    BP_TRY(bp_hash(t->crypto, BP_HASH_SHA256, x.tbs, tbs));
+    t->known++;
+    t->counted += c.not_before_ms >= t->since_ms ? 1 : 0;
+    t->other += memcmp(tbs, e->tbs, sizeof tbs) != 0 ? 1 : 0;
+    return BP_OK;
+}
+
+static bp_result pass_over(void *self, const struct bp_issued *e)
+{
+    (void)self;
+    (void)e;
+    return BP_OK;
+}
+
+/* Every certificate that the store knows was recorded before it was signed. The other way round need not hold: what was
+ * recorded when the power went may have been issued or not. */
+static void check_issued(struct check *k, bp_store *store)
+{
+    char path[BP_SITE_PATH_MAX];
+    struct tally t = {.store = store, .crypto = k->crypto};
+    uint64_t recorded = 0, stored = 0;
+    /* The store first: what is issued meanwhile is recorded before it is stored. */
+    bp_result r = bp_site_path(k->site, BP_ISSUED_FILE, path, sizeof path);
+    if (!bp_failed(r)) {
+        r = bp_record_read(path, k->crypto, pass_over, NULL, &t.since_ms, &recorded);
+    }
+    if (bp_is(r, BP_E_NOT_FOUND)) {
+        found(k, "issued", true, "no certificate was issued yet");
+        return;
+    }
+    if (!bp_failed(r)) {
+        r = bp_store_cert_count(store, t.since_ms, &stored);
+    }
+    if (!bp_failed(r)) {
+        r = bp_record_read(path, k->crypto, count_issued, &t, &t.since_ms, &recorded);
+    }
+    if (bp_failed(r)) {
+        found(k, "issued", false, "the record of what was signed cannot be read: %s", text_of(r));
+    } else if (t.other > 0 || t.counted < stored) {
+        found(k, "issued", false, "%llu of %llu certificates in the store are not in the record of what was signed",
+              (unsigned long long)(t.other + stored - t.counted), (unsigned long long)stored);
+    } else {
+        found(k, "issued", true, "%llu certificates were recorded before they were signed; the store knows %llu of them",
+              (unsigned long long)recorded, (unsigned long long)t.known);
+    }
+}
+
 static void check_store(struct check *k)
 {
     char path[BP_SITE_PATH_MAX], needs[64] = "";
@@ -160,6 +231,7 @@ static void check_store(struct check *k)
     }
     found(k, "store", true, "can be read");
     check_log(k, store);
+    check_issued(k, store);
     bp_store_free(store);
 }
 

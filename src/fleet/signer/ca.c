@@ -47,6 +47,48 @@ enum bp_ca_rule ca_read_csr(struct bp_ca_signer *s, bp_span der, struct bp_csr *
                                                                                               : BP_CA_NONE;
 }
 
+/* --- recorded, then signed --- */
+
+static bp_result keep(void *self, bp_span serial, bp_span tbs, const struct bp_issuer *issuer, enum bp_cert_profile profile)
+{
+    struct bp_ca_signer *s = self;
+    struct bp_issued e = {.profile = profile, .alg = issuer->signer.alg, .time_ms = bp_wall_ms(s->clock)};
+    memcpy(e.serial, serial.p, sizeof e.serial);
+    memcpy(e.issuer, issuer->key_id, sizeof e.issuer);
+    BP_TRY(bp_hash(s->crypto, BP_HASH_SHA256, tbs, e.tbs));
+    return bp_record_add(s->record, &e);
+}
+
+enum bp_ca_rule ca_certify(struct bp_ca_signer *s, struct bp_key *key, enum bp_site_cert by,
+                           const struct bp_cert_request *q)
+{
+    const struct bp_signer signer = bp_key_signer(key);
+    const struct bp_cert_record record = {s, keep};
+    struct bp_issuer issuer;
+    uint8_t cert[BP_CERT_MAX];
+    size_t n = 0;
+    if (bp_failed(bp_issuer_of(s->site->cert[by], &signer, &issuer))) {
+        return BP_CA_INTERNAL;
+    }
+    const bp_result r = bp_cert_issue_recorded(s->crypto, s->entropy, &issuer, q, &record, cert, sizeof cert, &n);
+    if (bp_failed(r)) {
+        return bp_is(r, BP_E_BAD_ARGUMENT)                     ? BP_CA_PSEUDONYM
+               : bp_is(r, BP_E_FULL) || bp_is(r, BP_E_IO) ? BP_CA_STORAGE
+                                                               : ca_unsigned(r);
+    }
+    return ca_answer_bytes(s, bp_span_of(cert, n));
+}
+
+bool bp_ca_signer_is_owed(const struct bp_ca_signer *s)
+{
+    return bp_record_is_owed(s->record);
+}
+
+bp_result bp_ca_signer_sync(struct bp_ca_signer *s)
+{
+    return bp_record_sync(s->record);
+}
+
 /* --- certificates without evidence, by issuers of their own --- */
 
 struct plain {
@@ -60,14 +102,10 @@ struct plain {
 static enum bp_ca_rule issue_plain(struct bp_ca_signer *s, bp_span der, const struct plain *p)
 {
     struct bp_csr csr;
-    struct bp_issuer issuer;
-    uint8_t cert[BP_CERT_MAX];
-    size_t n = 0;
     const enum bp_ca_rule rule = ca_read_csr(s, der, &csr);
     if (rule != BP_CA_NONE) {
         return rule;
     }
-    const struct bp_signer signer = bp_key_signer(p->key);
     const int64_t now = bp_wall_ms(s->clock);
     const struct bp_cert_request q = {.profile = p->profile,
                                       .spki = csr.spki,
@@ -75,14 +113,7 @@ static enum bp_ca_rule issue_plain(struct bp_ca_signer *s, bp_span der, const st
                                       .organisation = bp_span_cstr(s->site->org),
                                       .not_before_ms = now - BP_CA_SKEW_MS,
                                       .not_after_ms = now + p->life_ms};
-    if (bp_failed(bp_issuer_of(s->site->cert[p->by], &signer, &issuer))) {
-        return BP_CA_INTERNAL;
-    }
-    const bp_result r = bp_cert_issue(s->crypto, s->entropy, &issuer, &q, cert, sizeof cert, &n);
-    if (bp_failed(r)) {
-        return bp_is(r, BP_E_BAD_ARGUMENT) ? BP_CA_PSEUDONYM : ca_unsigned(r);
-    }
-    return ca_answer_bytes(s, bp_span_of(cert, n));
+    return ca_certify(s, p->key, p->by, &q);
 }
 
 static enum bp_ca_rule issue_brownfield(struct bp_ca_signer *s, bp_span body)
@@ -277,7 +308,9 @@ static bp_result begin(struct bp_ca_signer *s)
     BP_TRY(open_keys(s));
     BP_TRY(bp_site_path(s->site, "anchors", path, sizeof path));
     BP_TRY(bp_anchors_load(path, &s->anchors));
-    return read_number(s);
+    BP_TRY(read_number(s));
+    BP_TRY(bp_site_path(s->site, BP_ISSUED_FILE, path, sizeof path));
+    return bp_record_open(path, s->crypto, bp_wall_ms(s->clock), &s->record);
 }
 
 bp_result bp_ca_signer_new(const struct bp_site *site, struct bp_crypto *c, const struct bp_entropy *entropy,
@@ -308,6 +341,7 @@ void bp_ca_signer_free(struct bp_ca_signer *s)
         bp_key_free(s->brownfield);
         bp_key_free(s->bind);
         bp_anchors_free(s->anchors);
+        bp_record_free(s->record);
         bp_free_secret(s->pending, s->pending == NULL ? 0 : BP_CA_PENDING_MAX * sizeof *s->pending);
         bp_free(s->scratch);
         bp_free(s->room);

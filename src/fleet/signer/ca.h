@@ -12,6 +12,7 @@
 #include "core/tpmkey.h"
 #include "fleet/signer/anchors.h"
 #include "fleet/signer/internal.h"
+#include "fleet/signer/record.h"
 
 /* A credential that was made and whose proof is awaited. */
 struct ca_pending {
@@ -40,6 +41,7 @@ struct bp_ca_signer {
     uint8_t result_kid[BP_SHA256_SIZE];
     struct bp_pubkey result_key; /* into the site */
     uint64_t crl_number;
+    struct bp_record *record; /* of what is about to be signed */
     enum bp_ca_rule rule;
     struct ca_pending *pending;
     uint8_t *scratch; /* CA_SCRATCH */
@@ -60,6 +62,10 @@ enum bp_ca_rule ca_unsigned(bp_result r);
 
 /* A request for a certificate: P-256 and signed by its own key. */
 enum bp_ca_rule ca_read_csr(struct bp_ca_signer *s, bp_span der, struct bp_csr *ret);
+
+/* Makes a certificate by key, which is by's, has it recorded, and puts it into the answer. */
+enum bp_ca_rule ca_certify(struct bp_ca_signer *s, struct bp_key *key, enum bp_site_cert by,
+                           const struct bp_cert_request *q);
 
 /* Whether a name may stand in a device's certificate. */
 bool ca_is_pseudonym(bp_span s);

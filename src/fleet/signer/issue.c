@@ -205,10 +205,6 @@ static enum bp_ca_rule step_result(struct bp_ca_signer *s, struct issue *x)
 
 static enum bp_ca_rule make(struct bp_ca_signer *s, const struct issue *x)
 {
-    struct bp_issuer issuer;
-    uint8_t cert[BP_CERT_MAX];
-    size_t n = 0;
-    const struct bp_signer signer = bp_key_signer(s->issuing);
     const struct bp_cert_request q = {.profile = BP_CERT_DEVICE,
                                       .spki = x->csr.spki,
                                       .common_name = x->m.pseudonym,
@@ -216,14 +212,7 @@ static enum bp_ca_rule make(struct bp_ca_signer *s, const struct issue *x)
                                       .crl_url = bp_span_cstr(s->site->crl_url),
                                       .not_before_ms = (int64_t)x->m.not_before_ms,
                                       .not_after_ms = (int64_t)x->m.not_before_ms + BP_CA_DEVICE_MS};
-    if (bp_failed(bp_issuer_of(s->site->cert[BP_SITE_CERT_ISSUING], &signer, &issuer))) {
-        return BP_CA_INTERNAL;
-    }
-    const bp_result r = bp_cert_issue(s->crypto, s->entropy, &issuer, &q, cert, sizeof cert, &n);
-    if (bp_failed(r)) {
-        return ca_unsigned(r);
-    }
-    return ca_answer_bytes(s, bp_span_of(cert, n));
+    return ca_certify(s, s->issuing, BP_SITE_CERT_ISSUING, &q);
 }
 
 enum bp_ca_rule ca_issue(struct bp_ca_signer *s, bp_span body)

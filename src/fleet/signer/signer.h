@@ -129,6 +129,10 @@ BP_MUST_CHECK bp_result bp_ca_signer_new(const struct bp_site *site, struct bp_c
                                          const struct bp_clock *clock, struct bp_ca_signer **ret);
 void bp_ca_signer_free(struct bp_ca_signer *s);
 void bp_ca_signer_answer(struct bp_ca_signer *s, bp_span op, bp_span body, struct bp_signer_answer *ret);
+/* What was signed since the last sync is recorded, but the record may not be on disk: as long as that is so, no answer that
+ * holds a certificate leaves the process. One sync serves many. After a failure the signer is not used any more.   IO */
+bool bp_ca_signer_is_owed(const struct bp_ca_signer *s);
+BP_MUST_CHECK bp_result bp_ca_signer_sync(struct bp_ca_signer *s);
 /* The rule that the last request broke. */
 enum bp_ca_rule bp_ca_signer_rule(const struct bp_ca_signer *s);
 /* Accepted issuers of endorsement certificates that were read. */

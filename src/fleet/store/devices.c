@@ -563,6 +563,15 @@ bp_result bp_store_cert(bp_store *s, bp_span serial, struct bp_certificate *ret,
     return fetch_cert(&q, ret, ret_der);
 }
 
+bp_result bp_store_cert_count(bp_store *s, int64_t since_ms, uint64_t *ret)
+{
+    struct bp_q q = bp_q_begin(s, BP_SQL_CERT_COUNT);
+    bp_q_int(&q, since_ms);
+    BP_TRY(bp_q_row(&q));
+    *ret = (uint64_t)bp_c_int(&q);
+    return BP_OK;
+}
+
 bp_result bp_store_cert_of(bp_store *s, int64_t device, struct bp_certificate *ret,
                            bp_span *ret_der)
 {

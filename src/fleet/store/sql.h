@@ -99,6 +99,7 @@
     X(CERT_OF, BP_FROM_CERT "WHERE device=? ORDER BY n DESC LIMIT 1")                              \
     X(CERT_REVOKE_ALL, "UPDATE certificate SET state=2, revoked_ms=?, revoked_reason=?"            \
                        " WHERE device=? AND state=1")                                              \
+    X(CERT_COUNT, "SELECT count(*) FROM certificate WHERE not_before_ms>=?")                       \
     X(CERT_REVOKED, BP_FROM_CERT "INDEXED BY certificate_revoked WHERE state=2 AND serial>?"       \
                                  " AND not_after_ms>? ORDER BY serial LIMIT ?")                    \
     X(CRL_SET, "INSERT INTO crl VALUES(?,?,?,?) ON CONFLICT(issuer) DO UPDATE SET"                 \

@@ -272,6 +272,8 @@ struct bp_certificate {
 BP_MUST_CHECK bp_result bp_store_cert_add(bp_store *s, const struct bp_certificate *c, bp_span der);
 BP_MUST_CHECK bp_result bp_store_cert(bp_store *s, bp_span serial, struct bp_certificate *ret,
                                       bp_span *ret_der);
+/* How many that were issued count from since_ms on or later. */
+BP_MUST_CHECK bp_result bp_store_cert_count(bp_store *s, int64_t since_ms, uint64_t *ret);
 /* The newest of a device. NOT_FOUND: none. */
 BP_MUST_CHECK bp_result bp_store_cert_of(bp_store *s, int64_t device, struct bp_certificate *ret,
                                          bp_span *ret_der);
