@@ -120,21 +120,20 @@ static bp_result read_ski(struct judge *j, struct cert *c, const struct bp_x509_
     return hold(j, c->ski.n > 0, BP_STRICT_ENCODING);
 }
 
-/* A BIT STRING whose last bit is set, as DER has named bits (X.690 section 11.2.2). */
-static bool named_bits(bp_span s, uint32_t *ret)
-{
-    if (s.n < 2 || s.n > 3 || s.p[0] > 7) {
-        return false;
-    }
-    const uint8_t last = s.p[s.n - 1];
-    *ret = (uint32_t)s.p[1] << 8 | (s.n == 3 ? s.p[2] : 0);
-    return (last & ((1u << s.p[0]) - 1u)) == 0 && (last >> s.p[0] & 1u) == 1;
-}
-
 static bp_result read_key_usage(struct judge *j, struct cert *c, const struct bp_x509_ext *e)
 {
+    const bp_span s = only(e->value, BP_DER_BITS);
+    const uint8_t unused = s.n > 0 ? s.p[0] : 0;
     c->has_key_usage = true;
-    return hold(j, named_bits(only(e->value, BP_DER_BITS), &c->key_usage), BP_STRICT_KEY_USAGE);
+    BP_TRY(hold(j, s.n >= 2 && s.n <= 3 && unused < 8, BP_STRICT_KEY_USAGE));
+    if (s.n < 2) {
+        return BP_OK;
+    }
+    const uint8_t last = s.p[s.n - 1];
+    c->key_usage = (uint32_t)s.p[1] << 8 | (s.n > 2 ? s.p[2] : 0u);
+    BP_TRY(hold(j, c->key_usage != 0, BP_STRICT_KEY_USAGE));
+    BP_TRY(hold(j, (last & ((1u << unused) - 1u)) == 0, BP_STRICT_KEY_USAGE));
+    return hold(j, (last >> unused & 1u) == 1, BP_STRICT_KEY_USAGE_FORM);
 }
 
 static bp_result read_policies(struct judge *j, struct cert *c, const struct bp_x509_ext *e)

@@ -36,6 +36,7 @@
     X(AKI_OTHER, "4.2.1.1", "the identifier of the issuer's key to be that of the issuer")                             \
     X(SKI, "4.2.1.2", "a key identifier in every authority's certificate")                                             \
     X(KEY_USAGE, "4.2.1.3", "uses of the key where they are listed: one at least, and those asked for")                                       \
+    X(KEY_USAGE_FORM, "4.2.1.3", "the list of uses without zero bits at its end (X.690 section 11.2.2)")                    \
     X(CERT_SIGN, "6.1.4", "signing certificates among the uses of an authority's key where uses are listed")           \
     X(CERT_SIGN_LEAF, "4.2.1.9", "not signing certificates among the uses of a key that is no authority's")            \
     X(POLICIES, "4.2.1.4", "policies listed, each once")                                                               \

@@ -195,7 +195,7 @@ static bp_result take_path(const struct search *s, X509_STORE_CTX *ctx, size_t a
 {
     STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(ctx);
     const size_t n = (size_t)sk_X509_num(chain);
-    if (n < 2) {
+    if (n < 2 || X509_cmp(s->leaf, s->anchor[anchor]) == 0) {
         return BP_FAIL(BAD_SIGNATURE); /* the leaf is the anchor: nobody vouches for it */
     }
     if (n > BP_PATH_CERTS_MAX) {
