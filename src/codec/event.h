@@ -100,7 +100,12 @@ enum bp_severity { BP_SEV_INFO, BP_SEV_NOTICE, BP_SEV_WARNING, BP_SEV_ALERT };
     X(136, KEY_STORE_LOST, "key-store-lost", ALERT,                                                \
       "The token of an issuing key does not answer; nothing is signed until it does", "T0814")     \
     X(137, KEY_STORE_BACK, "key-store-back", NOTICE,                                               \
-      "The token of the issuing keys answers again", "")
+      "The token of the issuing keys answers again", "")                                           \
+    X(138, ISSUER_ROLLED, "issuer-rolled", NOTICE,                                                 \
+      "Issuing CA number {number} issues from now on; the one before counts until it is retired",  \
+      "")                                                                                          \
+    X(139, ISSUER_RETIRED, "issuer-retired", NOTICE,                                               \
+      "Issuing CA number {number} was taken out of force", "")
 
 enum bp_event_type {
 #define BP_X(id, name, text, severity, template_, attack) BP_EV_##name = (id),

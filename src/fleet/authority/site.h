@@ -4,8 +4,10 @@
  *
  *     DIR/server.yaml            name, org, evaluation, status_url; for keys in a token key_issuing, key_infra,
  *                                key_operators, key_brownfield (RFC 7512) and key_reach
+ *                                after a roll-over issuing_number, issuing_old, key_issuing_old
  *     DIR/certs/NAME.der         root issuing infra operators brownfield server log result bind
  *                                recovery (not in a directory that a version before it made)
+ *                                the Nth issuing CA after the first: issuing-N, its key keys/ca/issuing-N.pem
  *     DIR/keys/SIGNER/NAME.pem   tls: server   log: log, result   ca: issuing, infra, operators, brownfield, bind
  *                                not those that lie in a token; then ca/pin is the token's PIN
  *     DIR/root-key.pem           encrypted; to be moved off
@@ -31,6 +33,7 @@
 #define BP_SITE_CODE       26u /* characters of a passphrase or one-time code: base32, 130 bits */
 #define BP_SITE_SECRET     32u
 #define BP_SITE_REACH_MAX  4u /* paths in key_reach */
+#define BP_SITE_ISSUING_MAX 999u /* roll-overs */
 
 enum bp_site_cert {
     BP_SITE_CERT_ROOT,
@@ -64,10 +67,13 @@ struct bp_site {
     char name[BP_SITE_TEXT_MAX + 1]; /* the host's, as in its certificate */
     char org[BP_SITE_TEXT_MAX + 1];
     char status_url[BP_SITE_URL_MAX];  /* where revocation lists are served: "http://HOST:PORT" */
-    char crl_url[BP_SITE_URL_MAX + 32]; /* of the issuing CA: status_url "/crl/issuing-0.crl" */
+    char crl_url[BP_SITE_URL_MAX + 32]; /* of the issuing CA: status_url "/crl/issuing-N.crl", N its number */
     char log_origin[BP_SITE_TEXT_MAX + 8]; /* name "/log": the origin line of heads */
     bool evaluation;
     char key_uri[BP_SITE_KEYS][BP_PKCS11_URI_MAX + 1]; /* empty: the key lies in its file */
+    char key_issuing_old[BP_PKCS11_URI_MAX + 1];
+    unsigned issuing_number; /* of the issuing CA in force: 0 the first, one more with each roll-over */
+    bp_span issuing_old;     /* the one before it, while its certificates count; empty: none */
     bp_span cert[BP_SITE_CERTS]; /* DER, as long as the site */
     uint8_t root_hash[BP_SHA256_SIZE];
 };
@@ -84,6 +90,8 @@ BP_MUST_CHECK bp_result bp_site_path(const struct bp_site *site, const char *rel
 /* Opens one key. The caller frees *ret. One in a token may not answer yet: platform/pkcs11/token.
  *   errors of bp_key_load and bp_pkcs11_key_open; MISMATCH  not the key of its certificate */
 BP_MUST_CHECK bp_result bp_site_key_open(const struct bp_site *site, enum bp_site_key which, struct bp_key **ret);
+/* The key of site->issuing_old, for its revocation lists. Errors as above; NOT_FOUND  there is none */
+BP_MUST_CHECK bp_result bp_site_old_key_open(const struct bp_site *site, struct bp_key **ret);
 /* Whether a key lies in a token; if so what the token says of it. Errors of bp_pkcs11_key_look. */
 bool bp_site_key_is_in_token(const struct bp_site *site, enum bp_site_key which);
 BP_MUST_CHECK bp_result bp_site_key_look(const struct bp_site *site, enum bp_site_key which, struct bp_pkcs11_facts *ret);
@@ -109,6 +117,9 @@ struct bp_site_settings {
     /* What the module of a key opens behind the fences, beside DIR: absolute paths of folders and files, one space
      * between them. */
     char key_reach[BP_SITE_TEXT_MAX + 1];
+    unsigned issuing_number;
+    bool issuing_old; /* the one of the number before is still in force */
+    char key_issuing_old[BP_PKCS11_URI_MAX + 1];
 };
 /* Reads DIR/server.yaml. Errors of bp_file_read and as below. */
 BP_MUST_CHECK bp_result bp_site_settings_load(const char *dir, struct bp_site_settings *ret);
@@ -119,6 +130,20 @@ BP_MUST_CHECK bp_result bp_site_settings_read(bp_span yaml, struct bp_site_setti
 /*   NO_SPACE  *ret_len tells the room needed      BAD_ARGUMENT  a text that the reader would refuse */
 BP_MUST_CHECK bp_result bp_site_settings_write(const struct bp_site_settings *s, char *ret, size_t cap,
                                                size_t *ret_len);
+
+/* --- another issuing CA --- */
+
+/* Makes the next issuing CA, of BP_KEY_P256 or BP_KEY_P384, signed by the root's key; its key lies where the present one's
+ * does, in a file or in the same token. From then on both are in force: the new one issues, the old one signs revocation
+ * lists. What is new is written first; server.yaml, last, says that it counts, so a cut leaves the old state whole. Processes
+ * that run see it when they start again.
+ *   BUSY  an old one is in force already     MISMATCH  not the root's key     EXISTS  the token has a key of that name
+ *   LIMIT  too many roll-overs               UNSUPPORTED  the type            what files, tokens and certificates say */
+BP_MUST_CHECK bp_result bp_site_roll(const char *dir, struct bp_key *root, enum bp_key_type type, struct bp_crypto *c,
+                                     const struct bp_entropy *entropy, const struct bp_clock *clock);
+/* Takes the old issuing CA out of force and removes its certificate and the file of its key; one in a token stays there.
+ * The caller has seen that no certificate of it counts any more.   NOT_FOUND  there is none     what files say */
+BP_MUST_CHECK bp_result bp_site_retire(const char *dir, struct bp_crypto *c);
 
 /* --- making one --- */
 

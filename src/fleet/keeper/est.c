@@ -19,7 +19,7 @@
 #define BP_MODULE      PROC
 
 #define LINE           64u
-#define CERTS_MAX      (3u * BP_MSG_CERT_MAX)
+#define CERTS_MAX      (4u * BP_MSG_CERT_MAX)
 #define BACKDATE_MS    (5 * 60 * 1000LL) /* devices' clocks lag */
 #define EST_TYPE       BP_SPAN_STR("application/pkcs7-mime; smime-type=certs-only")
 #define PROFILE_DEVICE "management"
@@ -86,6 +86,9 @@ void bp_k_est_cacerts(struct bp_job *j)
     bp_span certs[4];
     size_t n = 0;
     certs[n++] = k->cfg.issuing_der;
+    if (k->cfg.issuing_old_der.n > 0) {
+        certs[n++] = k->cfg.issuing_old_der;
+    }
     certs[n++] = k->cfg.root_der;
     /* An anchor of its own: clients that trust it are the ones that live without verdicts. */
     if (k->brownfield && k->cfg.brownfield_der.n > 0) {

@@ -166,6 +166,7 @@ struct bp_keeper {
     size_t crl_count;
     bool crl_known; /* the store has one */
     int64_t crl_retry; /* monotonic */
+    bool crl_is_old; /* the list that is asked for is the old issuing CA's */
     bool key_store_lost; /* the token of an issuing key does not answer */
 
     uint64_t moved_commits; /* commits whose write-ahead log was moved into the database */
@@ -289,6 +290,11 @@ bp_result bp_k_event(struct bp_keeper *k, enum bp_event_type type, const struct 
 void bp_k_publish(struct bp_keeper *k);
 void bp_k_ask_head(struct bp_keeper *k);
 void bp_k_crl_make(struct bp_keeper *k);
+/* What the store calls the list of the issuing CA of a number. */
+#define BP_K_ISSUER_TEXT 24u
+void bp_k_issuer_name(unsigned number, char ret[BP_K_ISSUER_TEXT]);
+/* Tells of issuing CAs that came into force or went out of it since the keeper ran last. */
+void bp_k_note_issuers(struct bp_keeper *k);
 /* Looks at an answer of signer ca to what its issuing keys sign, and tells when their token is lost or back. */
 void bp_k_key_store(struct bp_keeper *k, bp_result r, uint64_t status);
 bp_result bp_k_publish_load(struct bp_keeper *k);

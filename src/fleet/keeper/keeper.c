@@ -39,7 +39,7 @@ static const struct endpoint table[] = {
     {"device", "GET", "/bedplate/v1/log/consistency", NULL, 0, true, bp_k_consistency},
     {"device", "GET", "/bedplate/v1/recovery", NULL, 0, true, bp_k_recovery},
     {"device", "POST", "/bedplate/v1/escrow", BP_MEDIA_CBOR, BP_ESCROW_MAX, true, bp_k_escrow},
-    {"status", "GET", "/crl/issuing-0.crl", NULL, 0, false, bp_k_crl},
+    {"status", "GET", "/crl/issuing-#.crl", NULL, 0, false, bp_k_crl},
     {"status", "GET", "/ca/issuing.cer", NULL, 0, false, bp_k_issuing},
     {"status", "GET", "/ca/root.cer", NULL, 0, false, bp_k_root},
 };
@@ -59,6 +59,27 @@ static bp_span path_of(bp_span target)
         }
     }
     return target;
+}
+
+/* Whether a path is a row's, where "#" stands for one to three digits. */
+static bool is_path(bp_span path, const char *want)
+{
+    const char *mark = strchr(want, '#');
+    if (mark == NULL) {
+        return is(path, want);
+    }
+    const size_t head = (size_t)(mark - want);
+    const bp_span tail = bp_span_cstr(mark + 1);
+    if (path.n < head + 1 + tail.n || path.n > head + 3 + tail.n || memcmp(path.p, want, head) != 0 ||
+        !bp_span_equal(bp_span_sub(path, path.n - tail.n, tail.n), tail)) {
+        return false;
+    }
+    for (size_t i = head; i < path.n - tail.n; i++) {
+        if (path.p[i] < '0' || path.p[i] > '9') {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* Media types compare without case and without parameters (RFC 9110 section 8.3.1). */
@@ -95,7 +116,7 @@ static void dispatch(struct bp_job *j)
     bool known = false;
     for (size_t i = 0; i < TABLE_N; i++) {
         const struct endpoint *e = &table[i];
-        if (!is(j->q.listener, e->listener) || !is(path, e->path)) {
+        if (!is(j->q.listener, e->listener) || !is_path(path, e->path)) {
             continue;
         }
         known = true;
@@ -300,6 +321,7 @@ static bp_result start(struct bp_keeper *k)
     bp_k_watch_start(k);
     /* On a full disk the server still starts: it answers, and says that it is full. */
     BP_IGNORE(bp_k_act(k, note_start, k), "counted as full; the event of recovery tells of it");
+    bp_k_note_issuers(k);
     BP_TRY(begin_policy(k));
     bp_k_commit(k);
     bp_k_ask_head(k);

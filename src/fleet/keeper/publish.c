@@ -11,6 +11,8 @@
 #include "codec/note.h"
 #include "fleet/store/crash.h"
 
+#include <stdio.h>
+
 #define BP_MODULE     PROC
 
 #define RETRY_MS      1000LL
@@ -19,6 +21,15 @@
 #define DENY_PAGE     1024u
 #define REFERENCES_MAX (3u << 20) /* bytes of CoRIM in one notice, which is one frame */
 
+void bp_k_issuer_name(unsigned number, char ret[BP_K_ISSUER_TEXT])
+{
+    if (number == 0) {
+        (void)snprintf(ret, BP_K_ISSUER_TEXT, "issuing");
+    } else {
+        (void)snprintf(ret, BP_K_ISSUER_TEXT, "issuing-%u", number);
+    }
+}
+
 bp_result bp_k_publish_load(struct bp_keeper *k)
 {
     struct bp_tree_row t = {0};
@@ -26,8 +37,15 @@ bp_result bp_k_publish_load(struct bp_keeper *k)
     BP_TRY(bp_store_tree(k->store, &t));
     k->signed_size = t.signed_size;
     k->durable_size = t.size;
-    const bp_result r = bp_store_crl(k->store, "issuing", &k->crl_number, &k->crl_at, &der);
+    char name[BP_K_ISSUER_TEXT];
+    bp_k_issuer_name(k->cfg.issuing_number, name);
+    bp_result r = bp_store_crl(k->store, name, &k->crl_number, &k->crl_at, &der);
     k->crl_known = !bp_failed(r);
+    if (bp_is(r, BP_E_NOT_FOUND) && k->cfg.issuing_number > 0) {
+        /* The first list of a new issuing CA: its numbers go on where the old one's are, the signer counts both. */
+        bp_k_issuer_name(k->cfg.issuing_number - 1, name);
+        r = bp_store_crl(k->store, name, &k->crl_number, &k->crl_at, &der);
+    }
     return bp_is(r, BP_E_NOT_FOUND) ? BP_OK : r;
 }
 
@@ -243,13 +261,16 @@ static bp_result keep_crl(void *self)
     const struct bp_event_detail detail[] = {
         {BP_SPAN_STR("number"), BP_VAL_INT, (int64_t)k->crl_number + 1, BP_SPAN_EMPTY},
         {BP_SPAN_STR("count"), BP_VAL_INT, (int64_t)k->crl_count, BP_SPAN_EMPTY}};
-    BP_TRY(bp_store_crl_set(k->store, "issuing", k->crl_number + 1, now, c->der));
+    char name[BP_K_ISSUER_TEXT];
+    bp_k_issuer_name(k->cfg.issuing_number - (k->crl_is_old ? 1 : 0), name);
+    BP_TRY(bp_store_crl_set(k->store, name, k->crl_number + 1, now, c->der));
     return bp_k_event(k, BP_EV_CRL_PUBLISHED, NULL, detail, 2);
 }
 
 static void crl_again(struct bp_keeper *k)
 {
     k->crl_wanted = true;
+    k->crl_is_old = false;
     k->crl_retry = bp_k_mono(k) + RETRY_MS;
 }
 
@@ -277,6 +298,8 @@ void bp_k_key_store(struct bp_keeper *k, bp_result r, uint64_t status)
     }
 }
 
+static void crl_ask(struct bp_keeper *k);
+
 static void on_crl(void *arg, bp_result r, uint64_t status, bp_span body)
 {
     struct bp_keeper *k = arg;
@@ -293,6 +316,13 @@ static void on_crl(void *arg, bp_result r, uint64_t status, bp_span body)
         crl_again(k);
         return;
     }
+    if (!k->crl_is_old && k->cfg.issuing_old_der.n > 0) {
+        /* The same entries and number once more, by the issuing CA whose certificates still count. */
+        k->crl_is_old = true;
+        crl_ask(k);
+        return;
+    }
+    k->crl_is_old = false;
     k->crl_number++;
     k->crl_skip = 0;
     k->crl_at = bp_k_now(k);
@@ -300,14 +330,9 @@ static void on_crl(void *arg, bp_result r, uint64_t status, bp_span body)
     bp_k_crl_make(k);
 }
 
-void bp_k_crl_make(struct bp_keeper *k)
+static void crl_ask(struct bp_keeper *k)
 {
-    const int64_t age = bp_k_now(k) - k->crl_at;
     size_t n = 0;
-    if (k->crl_open || bp_k_mono(k) < k->crl_retry || bp_store_is_open(k->store) ||
-        (!k->crl_wanted && k->crl_known && age >= 0 && age < BP_K_CRL_MS)) {
-        return;
-    }
     struct crl l = {bp_alloc_array(CRL_MAX, sizeof *l.entry),
                     bp_alloc_array(CRL_MAX, sizeof *l.serial), 0};
     bp_result r = l.entry == NULL || l.serial == NULL ? BP_FAIL(NO_MEMORY) : crl_collect(k, &l);
@@ -315,17 +340,60 @@ void bp_k_crl_make(struct bp_keeper *k)
     if (!bp_failed(r)) {
         r = bp_msg_crl_write(&m, k->out, BP_MSG_BODY_MAX, &n);
     }
-    k->crl_wanted = false;
+    /* What is revoked between the two lists is wanted in both: the second does not settle it. */
+    k->crl_wanted = k->crl_is_old && k->crl_wanted;
     k->crl_count = l.count;
     if (!bp_failed(r)) {
-        r = k->port.call(k->port.self, BP_TO_SIGNER_CA, "crl", bp_span_of(k->out, n), BP_K_CALL_MS,
-                         on_crl, k);
+        r = k->port.call(k->port.self, BP_TO_SIGNER_CA, k->crl_is_old ? "crl-old" : "crl", bp_span_of(k->out, n),
+                         BP_K_CALL_MS, on_crl, k);
     }
     bp_free(l.entry);
     bp_free(l.serial);
     k->crl_open = !bp_failed(r);
     if (bp_failed(r)) {
         crl_again(k);
+    }
+}
+
+void bp_k_crl_make(struct bp_keeper *k)
+{
+    const int64_t age = bp_k_now(k) - k->crl_at;
+    if (k->crl_open || bp_k_mono(k) < k->crl_retry || bp_store_is_open(k->store) ||
+        (!k->crl_wanted && k->crl_known && age >= 0 && age < BP_K_CRL_MS)) {
+        return;
+    }
+    crl_ask(k);
+}
+
+/* -- issuing CAs that came and went ---------------------------------------------------------------- */
+struct issuers {
+    struct bp_keeper *k;
+    int64_t number, old;
+    bool rolled;
+};
+
+static bp_result note_issuers(void *self)
+{
+    const struct issuers *x = self;
+    struct bp_keeper *k = x->k;
+    const int64_t number = (int64_t)k->cfg.issuing_number;
+    const struct bp_event_detail detail[] = {
+        {BP_SPAN_STR("number"), BP_VAL_INT, x->rolled ? number : number - 1, BP_SPAN_EMPTY}};
+    BP_TRY(bp_store_setting_set(k->store, "issuing-number", number));
+    BP_TRY(bp_store_setting_set(k->store, "issuing-old", k->cfg.issuing_old_der.n > 0 ? 1 : 0));
+    return bp_k_event(k, x->rolled ? BP_EV_ISSUER_ROLLED : BP_EV_ISSUER_RETIRED, NULL, detail, 1);
+}
+
+void bp_k_note_issuers(struct bp_keeper *k)
+{
+    struct issuers x = {.k = k};
+    if (bp_failed(bp_store_setting(k->store, "issuing-number", 0, &x.number)) ||
+        bp_failed(bp_store_setting(k->store, "issuing-old", 0, &x.old))) {
+        return;
+    }
+    x.rolled = x.number != (int64_t)k->cfg.issuing_number;
+    if (x.rolled || (x.old != 0 && k->cfg.issuing_old_der.n == 0)) {
+        BP_IGNORE(bp_k_act(k, note_issuers, &x), "told at the next start");
     }
 }
 

@@ -29,10 +29,23 @@ void bp_k_log_certificate(struct bp_job *j)
 
 void bp_k_crl(struct bp_job *j)
 {
+    const struct bp_keeper_config *cfg = &j->k->cfg;
+    char name[BP_K_ISSUER_TEXT];
+    unsigned which = 0;
     uint64_t number = 0;
     int64_t at = 0;
     bp_span der = BP_SPAN_EMPTY;
-    const bp_result r = bp_store_crl(j->k->store, "issuing", &number, &at, &der);
+    /* The row of the table saw that there are digits, and no other ones. */
+    for (size_t i = sizeof "/crl/issuing-" - 1; i < j->q.target.n && j->q.target.p[i] >= '0' && j->q.target.p[i] <= '9'; i++) {
+        which = which * 10 + (unsigned)(j->q.target.p[i] - '0');
+    }
+    const bool is_old = cfg->issuing_old_der.n > 0 && which + 1 == cfg->issuing_number;
+    if (which != cfg->issuing_number && !is_old) {
+        bp_k_refuse(j, BP_P_NOT_FOUND, NULL);
+        return;
+    }
+    bp_k_issuer_name(which, name);
+    const bp_result r = bp_store_crl(j->k->store, name, &number, &at, &der);
     if (bp_failed(r)) {
         bp_k_refuse(j, bp_is(r, BP_E_NOT_FOUND) ? BP_P_UNAVAILABLE : bp_k_problem_of(r), NULL);
         return;

@@ -74,15 +74,21 @@ static bp_verdict admit(void *self, const struct bp_tls_peer *peer, bp_span leaf
 static bp_result make_device_contexts(struct bp_front *f, const struct bp_tls_server_spec *base,
                                       const struct bp_site *site)
 {
-    const bp_span cas[] = {site->cert[BP_SITE_CERT_ISSUING], site->cert[BP_SITE_CERT_BROWNFIELD]};
+    /* After a roll-over both issuers count, until the old one is taken out of force. */
+    const unsigned issuers = site->issuing_old.n > 0 ? 2 : 1;
+    const bp_span cas[] = {site->cert[BP_SITE_CERT_ISSUING],
+                           issuers == 2 ? site->issuing_old : site->cert[BP_SITE_CERT_BROWNFIELD],
+                           site->cert[BP_SITE_CERT_BROWNFIELD]};
     struct bp_tls_server_spec spec = *base;
     spec.ask = BP_TLS_ASK_REQUIRED;
     spec.cas = cas;
-    spec.ca_count = 1;
+    spec.ca_count = issuers;
+    f->listener[BP_L_DEVICE].device_cas = issuers;
+    f->listener[BP_L_ENROL].device_cas = issuers;
     BP_TRY(bp_tls_server_new(&spec, &f->listener[BP_L_DEVICE].tls));
     spec.ask = BP_TLS_ASK_OPTIONAL;
     spec.also_tls12 = true;
-    spec.ca_count = 2;
+    spec.ca_count = issuers + 1;
     return bp_tls_server_new(&spec, &f->listener[BP_L_ENROL].tls);
 }
 

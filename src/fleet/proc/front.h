@@ -27,6 +27,7 @@ struct bp_front_listener {
     int fd; /* came, but not served yet; else -1 */
     struct bp_tls *tls;
     struct bp_server *server;
+    unsigned device_cas; /* of the anchors in tls, the first that many are issuing CAs of devices */
 };
 
 struct bp_stream_reader {

@@ -411,6 +411,8 @@ static bp_result start(void *self)
                                    .version = BP_PRODUCT_VERSION,
                                    .root_der = m->site->cert[BP_SITE_CERT_ROOT],
                                    .issuing_der = m->site->cert[BP_SITE_CERT_ISSUING],
+                                   .issuing_old_der = m->site->issuing_old,
+                                   .issuing_number = m->site->issuing_number,
                                    .infra_der = m->site->cert[BP_SITE_CERT_INFRA],
                                    .log_der = m->site->cert[BP_SITE_CERT_LOG],
                                    .recovery_der = m->site->cert[BP_SITE_CERT_RECOVERY],

@@ -80,13 +80,13 @@ bool bp_front_is_denied(const struct bp_front *f, const struct bp_tls_peer *peer
 
 /* ---- the way there ---- */
 
-static bp_span issuer_of(enum bp_listener listener, const struct bp_tls_peer *peer)
+static bp_span issuer_of(const struct bp_front_listener *l, const struct bp_tls_peer *peer)
 {
     /* The order in which front.c gives the anchors to each listener's context. */
-    if (listener == BP_L_OPERATE) {
+    if (l->id == BP_L_OPERATE) {
         return BP_SPAN_STR("operator");
     }
-    return peer->ca == 0 ? BP_SPAN_STR("device") : BP_SPAN_STR("brownfield");
+    return peer->ca < l->device_cas ? BP_SPAN_STR("device") : BP_SPAN_STR("brownfield");
 }
 
 bp_result bp_front_exchange(const struct bp_front_listener *l, const struct bp_request *rq, struct bp_responder *rs,
@@ -109,7 +109,7 @@ bp_result bp_front_exchange(const struct bp_front_listener *l, const struct bp_r
     if (rq->peer != NULL) {
         q.peer_spki = BP_SPAN_OF(rq->peer->spki_sha256);
         q.peer_serial = bp_span_of(rq->peer->serial, rq->peer->serial_n);
-        q.peer_issuer = issuer_of(l->id, rq->peer);
+        q.peer_issuer = issuer_of(l, rq->peer);
     }
     /* Only where the binding is the exporter: elsewhere the keeper takes zero bytes, never what a front says. */
     if (l->id == BP_L_DEVICE) {

@@ -192,13 +192,15 @@ static bp_result read_number(struct bp_ca_signer *s)
     return r;
 }
 
-static enum bp_ca_rule sign_list(struct bp_ca_signer *s, const struct bp_crl_entry *entries, size_t count, uint64_t number)
+static enum bp_ca_rule sign_list(struct bp_ca_signer *s, bool is_old, const struct bp_crl_entry *entries, size_t count,
+                                 uint64_t number)
 {
     struct bp_issuer issuer;
     size_t n = 0;
     const int64_t now = bp_wall_ms(s->clock);
-    const struct bp_signer signer = bp_key_signer(s->issuing);
-    if (bp_failed(bp_issuer_of(s->site->cert[BP_SITE_CERT_ISSUING], &signer, &issuer))) {
+    const struct bp_signer signer = bp_key_signer(is_old ? s->issuing_old : s->issuing);
+    const bp_span cert = is_old ? s->site->issuing_old : s->site->cert[BP_SITE_CERT_ISSUING];
+    if (bp_failed(bp_issuer_of(cert, &signer, &issuer))) {
         return BP_CA_INTERNAL;
     }
     const bp_result r =
@@ -214,7 +216,7 @@ static enum bp_ca_rule sign_list(struct bp_ca_signer *s, const struct bp_crl_ent
     return ca_answer_bytes(s, bp_span_of(s->room, n));
 }
 
-static enum bp_ca_rule crl(struct bp_ca_signer *s, bp_span body)
+static enum bp_ca_rule list_of(struct bp_ca_signer *s, bool is_old, bp_span body)
 {
     struct bp_msg_crl m;
     struct bp_msg_revoked e;
@@ -232,9 +234,20 @@ static enum bp_ca_rule crl(struct bp_ca_signer *s, bp_span body)
     for (size_t i = 0; i < count && bp_msg_crl_next(&m, &e); i++) {
         entries[i] = (struct bp_crl_entry){e.serial, (int64_t)e.revoked_ms, (uint8_t)e.reason};
     }
-    const enum bp_ca_rule rule = sign_list(s, entries, count, m.number);
+    const enum bp_ca_rule rule = sign_list(s, is_old, entries, count, m.number);
     bp_free(entries);
     return rule;
+}
+
+static enum bp_ca_rule crl(struct bp_ca_signer *s, bp_span body)
+{
+    return list_of(s, false, body);
+}
+
+/* What the issuing CA before this one issued is revoked by its own list as long as it counts. */
+static enum bp_ca_rule crl_old(struct bp_ca_signer *s, bp_span body)
+{
+    return s->issuing_old == NULL ? BP_CA_OP : list_of(s, true, body);
 }
 
 /* --- the table --- */
@@ -245,6 +258,7 @@ static const struct {
 } ops[] = {
     {"credential", ca_credential},           {"bind", ca_bind}, {"issue", ca_issue}, {"issue-brownfield", issue_brownfield},
     {"issue-operator", issue_operator},      {"crl", crl},
+    {"crl-old", crl_old},
 };
 
 static const struct {
@@ -286,6 +300,9 @@ static bp_result open_keys(struct bp_ca_signer *s)
 {
     struct bp_x509 x;
     BP_TRY(bp_site_key_open(s->site, BP_SITE_KEY_ISSUING, &s->issuing));
+    if (s->site->issuing_old.n > 0) {
+        BP_TRY(bp_site_old_key_open(s->site, &s->issuing_old));
+    }
     BP_TRY(bp_site_key_open(s->site, BP_SITE_KEY_OPERATORS, &s->operators));
     BP_TRY(bp_site_key_open(s->site, BP_SITE_KEY_BROWNFIELD, &s->brownfield));
     BP_TRY(bp_site_key_open(s->site, BP_SITE_KEY_BIND, &s->bind));
@@ -337,6 +354,7 @@ void bp_ca_signer_free(struct bp_ca_signer *s)
 {
     if (s != NULL) {
         bp_key_free(s->issuing);
+        bp_key_free(s->issuing_old);
         bp_key_free(s->operators);
         bp_key_free(s->brownfield);
         bp_key_free(s->bind);

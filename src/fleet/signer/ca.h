@@ -37,6 +37,7 @@ struct bp_ca_signer {
     const struct bp_clock *clock;
     struct bp_anchors *anchors;
     struct bp_key *issuing, *operators, *brownfield, *bind;
+    struct bp_key *issuing_old; /* of the issuing CA before this one, for its lists only; NULL: none */
     uint8_t bind_kid[BP_SHA256_SIZE];
     uint8_t result_kid[BP_SHA256_SIZE];
     struct bp_pubkey result_key; /* into the site */

@@ -196,6 +196,8 @@ static bool start_keeper(struct world *w)
                                    .version = "1.0",
                                    .root_der = w->plant.site->cert[BP_SITE_CERT_ROOT],
                                    .issuing_der = w->plant.site->cert[BP_SITE_CERT_ISSUING],
+                                   .issuing_old_der = w->plant.site->issuing_old,
+                                   .issuing_number = w->plant.site->issuing_number,
                                    .infra_der = w->plant.site->cert[BP_SITE_CERT_INFRA],
                                    .log_der = w->plant.site->cert[BP_SITE_CERT_LOG],
                                    .recovery_der = w->plant.site->cert[BP_SITE_CERT_RECOVERY],
