@@ -125,9 +125,8 @@ static bp_result read_key_usage(struct judge *j, struct cert *c, const struct bp
     const bp_span s = only(e->value, BP_DER_BITS);
     const uint8_t unused = s.n > 0 ? s.p[0] : 0;
     c->has_key_usage = true;
-    BP_TRY(hold(j, s.n >= 2 && s.n <= 3 && unused < 8, BP_STRICT_KEY_USAGE));
-    if (s.n < 2) {
-        return BP_OK;
+    if (s.n < 2 || s.n > 3 || unused > 7) {
+        return hold(j, false, BP_STRICT_KEY_USAGE); /* waived: as if no use was listed */
     }
     const uint8_t last = s.p[s.n - 1];
     c->key_usage = (uint32_t)s.p[1] << 8 | (s.n > 2 ? s.p[2] : 0u);
@@ -225,6 +224,15 @@ static bp_result read_constraints(struct judge *j, struct cert *c, const struct 
     return hold(j, bp_nc_is_good(c->constraints), BP_STRICT_NC_FORM);
 }
 
+/* Content of an INTEGER in its shortest form (X.690 section 8.3.2). */
+static bool is_integer(bp_span s)
+{
+    if (s.n < 2) {
+        return s.n == 1;
+    }
+    return (s.p[0] != 0 || s.p[1] >= 0x80) && (s.p[0] != 0xff || s.p[1] < 0x80);
+}
+
 /* requireExplicitPolicy [0], inhibitPolicyMapping [1]: not both left out. */
 static bp_result read_policy_constraints(struct judge *j, struct cert *c, const struct bp_x509_ext *e)
 {
@@ -235,7 +243,7 @@ static bp_result read_policy_constraints(struct judge *j, struct cert *c, const 
         if (bp_der_peek(&rd) == BP_DER_CTXP(tag)) {
             const bp_span v = bp_der_get(&rd, (uint8_t)BP_DER_CTXP(tag));
             some = true;
-            BP_TRY(hold(j, v.n > 0 && v.p[0] < 0x80, BP_STRICT_ENCODING));
+            BP_TRY(hold(j, is_integer(v) && v.p[0] < 0x80, BP_STRICT_ENCODING));
         }
     }
     BP_TRY(ended(j, &rd, BP_STRICT_ENCODING));
@@ -416,7 +424,7 @@ static bp_result judge_serial(struct judge *j, bp_rd *rd)
     const bp_span s = bp_der_get(rd, BP_DER_INT);
     const bool is_zero = s.n == 1 && s.p[0] == 0;
     const bool is_long = s.n > 21 || (s.n == 21 && s.p[0] != 0);
-    BP_TRY(hold(j, s.n > 0, BP_STRICT_ENCODING));
+    BP_TRY(hold(j, is_integer(s), BP_STRICT_ENCODING));
     return hold(j, s.n > 0 && s.p[0] < 0x80 && !is_zero && !is_long, BP_STRICT_SERIAL);
 }
 

@@ -305,7 +305,7 @@ static bool ends_the_search(bp_result r)
 
 bp_result bp_path_build(const struct bp_path_ask *ask, bp_path_judge *judge, void *self, struct bp_path_found *ret)
 {
-    *ret = (struct bp_path_found){.why = "no anchor"}; /* unless one is tried */
+    *ret = (struct bp_path_found){.why = "no anchor"};
     struct search *s = bp_alloc(sizeof *s);
     if (s == NULL) {
         return BP_FAIL(NO_MEMORY);
@@ -322,9 +322,9 @@ bp_result bp_path_build(const struct bp_path_ask *ask, bp_path_judge *judge, voi
         }
         if (bp_is(r, BP_E_BAD_SIGNATURE) && bp_failed(s->refusal)) {
             r = s->refusal; /* nearer to a path than what was tried after it */
-            ret->why = NULL;
         }
     }
+    ret->why = bp_is(r, BP_E_BAD_SIGNATURE) ? ret->why : NULL;
     drop_all(s);
     bp_free(s);
     ERR_clear_error();
