@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The roll-over drill: a fleet that attests without pause moves to a new issuing key of another algorithm. Certificates of
-both count and are revoked by lists of both, until the old one is taken out by an explicit act, which refuses too early."""
+both count and are revoked by lists of both, until the old one is taken out by an explicit act, which refuses too early. The
+root's key that signs the new one is in the hands of two by then."""
 import base64
+import hashlib
 import os
 import signal
 import sqlite3
@@ -63,6 +65,43 @@ def list_names(s, number, issuer, serial):
     return status == 200 and code == 0 and "verify OK" in said, serial.hex().upper() in said
 
 
+def secret_file(s, name, text):
+    path = os.path.join(s.top, name)
+    with os.fdopen(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "w") as f:
+        f.write(text + "\n")
+    return path
+
+
+def digest_of(path):
+    with open(path, "rb") as f:
+        return hashlib.sha256(f.read()).hexdigest()
+
+
+def ceremony(s, key, phrase):
+    """The root's key goes into the hands of two; the words by which they open it."""
+    first, second = secret_file(s, "first", "the part of the first holder"), secret_file(s, "second", "and that of the second")
+    out, told = os.path.join(s.top, "root.two"), os.path.join(s.top, "transcript")
+    code, said = ca(s, "root", "--root-key", key, "--passphrase-file", phrase, "--first", first, "--second", second, "--out", out,
+                    "--transcript", told)
+    case("ceremony.done", code == 0, said)
+    code, said = ca(s, "transcript", "--transcript", told)
+    steps = dict((line.split()[1], line.split()[2]) for line in said.splitlines()) if code == 0 else {}
+    case("ceremony.transcript_tells_each_step", list(steps) == [
+        "root-certificate", "key-as-it-came", "key-for-two-holders", "first-part-alone-refused", "second-part-alone-refused",
+        "opens-with-both-parts"] and steps["root-certificate"] == "sha256:" + digest_of(f"{s.dir}/certs/root.der") and
+        steps["key-for-two-holders"] == "sha256:" + digest_of(out), said)
+    alone = ca(s, "rollover", "--root-key", out, "--passphrase-file", first)[0]
+    both = ca(s, "rollover", "--root-key", out, "--first", first, "--second", phrase)[0]
+    case("ceremony.one_holder_is_not_enough", alone == 1 and both == 1 and not os.path.exists(f"{s.dir}/certs/issuing-1.der"))
+    with open(told, "rb") as f:
+        data = bytearray(f.read())
+    data[-1] ^= 1
+    with open(told + ".changed", "wb") as f:
+        f.write(data)
+    case("ceremony.changed_transcript_is_refused", ca(s, "transcript", "--transcript", told + ".changed")[0] == 1)
+    return "--root-key", out, "--first", second, "--second", first
+
+
 def drill(s, fleet, phrase):
     case("rollover.joins_before", fleet.do("join 0").startswith("join 0 ok 2 active"), s.stderr()[-400:])
     fleet.do("join 1")
@@ -81,8 +120,12 @@ def drill(s, fleet, phrase):
     case("rollover.refusals_change_nothing", sorted(os.listdir(os.path.join(s.dir, "certs"))) == before)
     # The drill, while gateways attest.
     fleet.do("work 0 2")
-    code, said = ca(s, "rollover", "--root-key", key, "--passphrase-file", phrase, "--algorithm", "p384")
+    two = ceremony(s, key, phrase)
+    code, said = ca(s, "rollover", *two, "--algorithm", "p384", "--transcript", os.path.join(s.top, "used"))
     case("rollover.made", code == 0, said)
+    code, said = ca(s, "transcript", "--transcript", os.path.join(s.top, "used"))
+    case("ceremony.use_of_the_key_is_told", code == 0 and "issuing-certificate-signed sha256:" +
+         digest_of(f"{s.dir}/certs/issuing-1.der") in said, said)
     os.kill(s.process.pid, signal.SIGHUP)
     case("rollover.processes_are_replaced", renewed(s, 1), s.stderr()[-600:])
     told = len(fleet.told)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fleet/proc/ca - `bedplated ca`: another issuing CA for a server that runs, and the end of the old one.
+/* fleet/proc/ca - `bedplated ca`: the root's key in the hands of two, another issuing CA for a server that runs, and the end
+ * of the old one.
  *
  * Each act changes the directory as a whole and nothing that runs: the server's processes are replaced, one after the
  * other, when the parent is told by SIGHUP. The root's key is read from where its holder put it, and held for one
@@ -11,7 +12,7 @@
 #include <string.h>
 
 #include "base/secret.h"
-#include "fleet/authority/site.h"
+#include "fleet/authority/ceremony.h"
 #include "fleet/signer/record.h"
 #include "fleet/signer/signer.h"
 #include "fleet/store/store.h"
@@ -26,7 +27,7 @@
 #define PASSPHRASE_MAX 256u
 
 struct ca {
-    const char *dir, *root_key, *passphrase_file, *algorithm;
+    const char *dir, *root_key, *passphrase_file, *algorithm, *first, *second, *out, *transcript;
     struct bp_crypto *crypto;
     struct bp_clock clock;
     struct bp_entropy entropy;
@@ -39,17 +40,160 @@ static int say(const char *what, const char *name, bp_result r)
     return BP_EXIT_REFUSED;
 }
 
-/* --- another issuing CA --- */
+/* --- pass phrases --- */
 
+struct phrase {
+    uint8_t *text;
+    size_t n;
+    bp_span line; /* the first, without its end */
+};
+
+static bp_result read_phrase(const char *file, struct phrase *ret)
+{
+    BP_TRY(bp_file_read(file, BP_FILE_SECRET, PASSPHRASE_MAX, &ret->text, &ret->n));
+    const uint8_t *end = memchr(ret->text, '\n', ret->n);
+    ret->line = bp_span_of(ret->text, end == NULL ? ret->n : (size_t)(end - ret->text));
+    return ret->line.n == 0 ? BP_FAIL(MALFORMED) : BP_OK;
+}
+
+static void free_phrase(struct phrase *p)
+{
+    bp_free_secret(p->text, p->n);
+}
+
+static bp_result open_by_two(const struct ca *x, struct bp_key **ret)
+{
+    struct phrase a = {0}, b = {0};
+    char both[BP_CEREMONY_PHRASE + 1] = "";
+    bp_result r = read_phrase(x->first, &a);
+    if (!bp_failed(r)) {
+        r = read_phrase(x->second, &b);
+    }
+    if (!bp_failed(r)) {
+        r = bp_ceremony_phrase(x->crypto, a.line, b.line, both);
+    }
+    if (!bp_failed(r)) {
+        r = bp_key_load(x->root_key, bp_span_cstr(both), ret);
+    }
+    bp_wipe(both, sizeof both);
+    free_phrase(&a);
+    free_phrase(&b);
+    return r;
+}
+
+/* By one holder, or by two. */
 static bp_result read_root(const struct ca *x, struct bp_key **ret)
 {
-    uint8_t *text = NULL;
-    size_t n = 0;
-    BP_TRY(bp_file_read(x->passphrase_file, BP_FILE_SECRET, PASSPHRASE_MAX, &text, &n));
-    const uint8_t *end = memchr(text, '\n', n);
-    const bp_span pass = bp_span_of(text, end == NULL ? n : (size_t)(end - text));
-    const bp_result r = pass.n == 0 ? BP_FAIL(MALFORMED) : bp_key_load(x->root_key, pass, ret);
-    bp_free_secret(text, n);
+    struct phrase p = {0};
+    if (x->first != NULL) {
+        return open_by_two(x, ret);
+    }
+    bp_result r = read_phrase(x->passphrase_file, &p);
+    if (!bp_failed(r)) {
+        r = bp_key_load(x->root_key, p.line, ret);
+    }
+    free_phrase(&p);
+    return r;
+}
+
+static bool has_one_way_in(const struct ca *x)
+{
+    return x->root_key != NULL && (x->first == NULL) == (x->second == NULL) &&
+           (x->passphrase_file == NULL) != (x->first == NULL);
+}
+
+/* --- the root's key in the hands of two --- */
+
+static int root(struct ca *x)
+{
+    struct bp_site *site = NULL;
+    struct phrase own = {0}, a = {0}, b = {0};
+    if (x->root_key == NULL || x->passphrase_file == NULL || x->first == NULL || x->second == NULL || x->out == NULL ||
+        x->transcript == NULL) {
+        fputs("bedplated: ca root needs --root-key, --passphrase-file, --first, --second, --out and --transcript\n", stderr);
+        return BP_EXIT_USAGE;
+    }
+    bp_result r = bp_site_load(x->dir, x->crypto, &site);
+    if (!bp_failed(r)) {
+        r = read_phrase(x->passphrase_file, &own);
+    }
+    if (!bp_failed(r)) {
+        r = read_phrase(x->first, &a);
+    }
+    if (!bp_failed(r)) {
+        r = read_phrase(x->second, &b);
+    }
+    if (!bp_failed(r)) {
+        const struct bp_ceremony_share share = {x->root_key, x->out, x->transcript, own.line, a.line, b.line};
+        r = bp_ceremony_share(&share, site, x->crypto, &x->clock);
+    }
+    free_phrase(&own);
+    free_phrase(&a);
+    free_phrase(&b);
+    bp_site_free(site);
+    if (bp_is(r, BP_E_DENIED)) {
+        fprintf(stderr, "bedplated: each holder's part is a file of mode 0600 with at least %u characters, and they differ\n",
+                BP_CEREMONY_PART_MIN);
+        return BP_EXIT_REFUSED;
+    }
+    if (bp_failed(r)) {
+        return say("the root's key is not given into two hands from", x->root_key, r);
+    }
+    printf("%s opens with both parts only; %s tells what was done, signed by the root.\n"
+           "Destroy %s and every copy of it: one pass phrase opens that one.\n", x->out, x->transcript, x->root_key);
+    return fflush(stdout) == 0 ? BP_EXIT_OK : BP_EXIT_INTERNAL;
+}
+
+static int transcript(struct ca *x)
+{
+    struct bp_site *site = NULL;
+    struct bp_transcript t;
+    uint8_t *bytes = NULL;
+    if (x->transcript == NULL) {
+        fputs("bedplated: ca transcript needs --transcript FILE\n", stderr);
+        return BP_EXIT_USAGE;
+    }
+    bp_result r = bp_site_load(x->dir, x->crypto, &site);
+    if (!bp_failed(r)) {
+        r = bp_ceremony_read(x->transcript, site, x->crypto, &bytes, &t);
+    }
+    bp_site_free(site);
+    if (bp_failed(r)) {
+        return say("this is no transcript of the root:", x->transcript, r);
+    }
+    for (uint32_t i = 0; i < t.steps; i++) {
+        printf("%lld %.*s sha256:", (long long)t.step[i].time_ms, (int)t.step[i].name.n, (const char *)t.step[i].name.p);
+        for (size_t k = 0; k < t.step[i].digest.n; k++) {
+            printf("%02x", t.step[i].digest.p[k]);
+        }
+        printf("\n");
+    }
+    bp_free(bytes);
+    return fflush(stdout) == 0 ? BP_EXIT_OK : BP_EXIT_INTERNAL;
+}
+
+/* --- another issuing CA --- */
+
+/* What the root's key was used for, signed by it. */
+static bp_result write_use(const struct ca *x, struct bp_key *key)
+{
+    struct bp_ceremony c = {.crypto = x->crypto, .clock = &x->clock};
+    struct bp_site *site = NULL;
+    if (x->transcript == NULL) {
+        return BP_OK;
+    }
+    BP_TRY(bp_site_load(x->dir, x->crypto, &site));
+    bp_result r = bp_ceremony_step(&c, "root-certificate", site->cert[BP_SITE_CERT_ROOT]);
+    if (!bp_failed(r)) {
+        r = bp_ceremony_step(&c, "issuing-certificate-before", site->issuing_old);
+    }
+    if (!bp_failed(r)) {
+        r = bp_ceremony_step(&c, "issuing-certificate-signed", site->cert[BP_SITE_CERT_ISSUING]);
+    }
+    if (!bp_failed(r)) {
+        r = bp_ceremony_sign(&c, key, x->transcript);
+    }
+    bp_site_free(site);
     return r;
 }
 
@@ -75,20 +219,24 @@ static int tell_rolled(const struct ca *x, bp_result r)
 static int rollover(struct ca *x)
 {
     const bool p384 = x->algorithm != NULL && strcmp(x->algorithm, "p384") == 0;
-    struct bp_key *root = NULL;
-    if (x->root_key == NULL || x->passphrase_file == NULL ||
+    struct bp_key *key = NULL;
+    if (!has_one_way_in(x) ||
         (x->algorithm != NULL && !p384 && strcmp(x->algorithm, "p256") != 0)) {
-        fputs("bedplated: ca rollover needs --root-key FILE, --passphrase-file FILE (mode 0600), and as --algorithm p256 or "
-              "p384\n", stderr);
+        fputs("bedplated: ca rollover needs --root-key FILE, either --passphrase-file FILE or --first FILE and --second FILE "
+              "(mode 0600), and as --algorithm p256 or p384\n", stderr);
         return BP_EXIT_USAGE;
     }
-    const bp_result r = read_root(x, &root);
+    bp_result r = read_root(x, &key);
     if (bp_failed(r)) {
         return say("the root's key cannot be read from", x->root_key, r);
     }
-    const int code = tell_rolled(
-        x, bp_site_roll(x->dir, root, p384 ? BP_KEY_P384 : BP_KEY_P256, x->crypto, &x->entropy, &x->clock));
-    bp_key_free(root);
+    int code = tell_rolled(
+        x, bp_site_roll(x->dir, key, p384 ? BP_KEY_P384 : BP_KEY_P256, x->crypto, &x->entropy, &x->clock));
+    if (code == BP_EXIT_OK) {
+        r = write_use(x, key);
+        code = bp_failed(r) ? say("the issuing CA is made, but no transcript was written to", x->transcript, r) : code;
+    }
+    bp_key_free(key);
     return code;
 }
 
@@ -181,33 +329,39 @@ int bp_ca_main(int argc, char **argv)
 {
     struct ca x = {.clock = bp_clock_linux(), .entropy = bp_entropy_linux()};
     const char *word = argc > 1 ? argv[1] : "";
-    const bool is_rollover = strcmp(word, "rollover") == 0;
+    static const struct {
+        const char *name;
+        int (*run)(struct ca *x);
+    } commands[] = {{"root", root}, {"transcript", transcript}, {"rollover", rollover}, {"retire", retire}};
     const struct {
         const char *name;
         const char **at;
-    } options[] = {{"--dir", &x.dir},
-                   {"--root-key", &x.root_key},
-                   {"--passphrase-file", &x.passphrase_file},
-                   {"--algorithm", &x.algorithm}};
+    } options[] = {{"--dir", &x.dir},           {"--root-key", &x.root_key}, {"--passphrase-file", &x.passphrase_file},
+                   {"--algorithm", &x.algorithm}, {"--first", &x.first},     {"--second", &x.second},
+                   {"--out", &x.out},           {"--transcript", &x.transcript}};
+    size_t c = 0;
+    while (c < sizeof commands / sizeof commands[0] && strcmp(word, commands[c].name) != 0) {
+        c++;
+    }
     for (int i = 2; i < argc; i += 2) {
         size_t o = 0;
         while (o < sizeof options / sizeof options[0] && strcmp(argv[i], options[o].name) != 0) {
             o++;
         }
-        if (o == sizeof options / sizeof options[0] || i + 1 == argc || (o > 0 && !is_rollover)) {
+        if (o == sizeof options / sizeof options[0] || i + 1 == argc) {
             fprintf(stderr, "bedplated: %s is not an option of ca %s, or its value is missing\n", argv[i], word);
             return BP_EXIT_USAGE;
         }
         *options[o].at = argv[i + 1];
     }
-    if (x.dir == NULL || !(is_rollover || strcmp(word, "retire") == 0)) {
-        fputs("bedplated: ca rollover or ca retire, with --dir DIR\n", stderr);
+    if (x.dir == NULL || c == sizeof commands / sizeof commands[0]) {
+        fputs("bedplated: ca root, transcript, rollover or retire, with --dir DIR\n", stderr);
         return BP_EXIT_USAGE;
     }
     if (bp_failed(bp_crypto_openssl_new(16, &x.crypto))) {
         return BP_EXIT_INTERNAL;
     }
-    const int code = is_rollover ? rollover(&x) : retire(&x);
+    const int code = commands[c].run(&x);
     bp_crypto_openssl_free(x.crypto);
     return code;
 }

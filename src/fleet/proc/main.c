@@ -18,7 +18,11 @@ static const char usage[] =
     "       bedplated run   --dir DIR [--listen ADDRESS] [--device-port N] [--enrol-port N] [--operate-port N]\n"
     "                       [--status-port N] [--workers N] [--readers N] [--per-source N] [--attest-interval MS]\n"
     "       bedplated check --dir DIR [--json]\n"
-    "       bedplated ca rollover --dir DIR --root-key FILE --passphrase-file FILE [--algorithm p256|p384]\n"
+    "       bedplated ca root     --dir DIR --root-key FILE --passphrase-file FILE --first FILE --second FILE --out FILE\n"
+    "                       --transcript FILE\n"
+    "       bedplated ca transcript --dir DIR --transcript FILE\n"
+    "       bedplated ca rollover --dir DIR --root-key FILE --passphrase-file FILE | --first FILE --second FILE\n"
+    "                       [--algorithm p256|p384] [--transcript FILE]\n"
     "       bedplated ca retire   --dir DIR\n"
     "       bedplated --version\n"
     "A port of 0 picks a free one; `run` prints one line for each listener and then \"ready\".\n";
