@@ -34,6 +34,7 @@
     X(MODEL, "model", "MODEL", "hardware model")                                                                       \
     X(NAME, "name", "NAME", "a name for people")                                                                       \
     X(OUT, "out", "FILE", "where the result is written")                                                               \
+    X(POSITION, "position", "TAG", "position that it fills, instead of zone, site, model and name")                    \
     X(PRODUCT, "product", "PRODUCT", "name of the product")                                                            \
     X(RATE, "rate", "N", "attestations per second (default: as fast as they are answered)")                            \
     X(REASON, "reason", "TEXT", "why; it is written into the log")                                                     \
@@ -52,6 +53,7 @@
     X(VERDICT, "verdict", "N", "number of the verdict (default: the newest)")                                          \
     X(VERSION, "version", "VERSION", "version as people read it")                                                      \
     X(WINDOW, "window", "S", "a line of figures every so many seconds (default: 5)")                                   \
+    X(WITH, "with", "ID", "the spare that takes over (id, short id or name)")                                          \
     X(ZONE, "zone", "ZONE", "zone of the plant")
 
 enum bp_option {

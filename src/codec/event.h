@@ -97,6 +97,20 @@ enum bp_severity { BP_SEV_INFO, BP_SEV_NOTICE, BP_SEV_WARNING, BP_SEV_ALERT };
     X(97, POLICY_REFUSED, "policy-refused", WARNING, "A policy was refused: {reason}", "")         \
     X(98, BASELINE_ACCEPTED, "baseline-accepted", NOTICE,                                          \
       "{actor} accepted the firmware of model {model}", "T0857")                                   \
+    X(128, POSITION_MADE, "position-made", NOTICE,                                                 \
+      "{actor} made position {position} in zone {zone}", "")                                       \
+    X(129, POSITION_FILLED, "position-filled", NOTICE,                                             \
+      "{actor} put the device into position {position} of zone {zone}", "")                        \
+    X(130, DEVICE_REPLACED, "device-replaced", ALERT,                                              \
+      "{actor} replaced the device at position {position}: {reason}", "")                          \
+    X(131, SUCCESSION_PROPOSED, "succession-proposed", WARNING,                                    \
+      "{actor} proposed that another device goes on as this one: {reason}", "T0859")               \
+    X(132, SUCCESSION_REJECTED, "succession-rejected", NOTICE,                                     \
+      "{actor} rejected what {author} proposed: {reason}", "")                                     \
+    X(133, DEVICE_SUCCEEDED, "device-succeeded", ALERT,                                            \
+      "{actor} approved what {author} proposed, another device goes on as this one: {reason}", "") \
+    X(134, DEVICE_SUCCESSOR, "device-successor", NOTICE,                                           \
+      "{actor} approved what {author} proposed, this device goes on as another one", "")           \
     X(136, KEY_STORE_LOST, "key-store-lost", ALERT,                                                \
       "The token of an issuing key does not answer; nothing is signed until it does", "T0814")     \
     X(137, KEY_STORE_BACK, "key-store-back", NOTICE,                                               \

@@ -87,7 +87,16 @@
       "Attest over the connection of the device itself.")                                          \
     X(80, SIGNATURE, "bad-signature", 400, "A signature does not verify",                          \
       "Sign again with a key that is known here.")                                                 \
-    X(81, OUTDATED, "outdated", 409, "Older than what is in force", "Publish a higher version.")
+    X(81, OUTDATED, "outdated", 409, "Older than what is in force", "Publish a higher version.") \
+    X(100, POSITION_FILLED, "position-filled", 409,                                                \
+      "The position is filled, or the device fills another one",                                   \
+      "Look at the position; a spare takes it over by replacing.")                                 \
+    X(101, NOT_A_SPARE, "not-a-spare", 409, "The device cannot take this position",                \
+      "Take one that is enrolled or active, trusted, heard in time, of the position's model, and fills none.") \
+    X(102, SAME_PERSON, "same-person", 403, "Who proposed an act cannot approve it",                \
+      "Another administrator looks at it and approves.")                                           \
+    X(103, ACTION_OVER, "action-over", 409, "The act was decided already, or nobody decided in time", \
+      "Propose it again.")
 
 enum bp_problem {
     BP_P_NONE = 0,

@@ -734,6 +734,87 @@ static bp_result bundle(struct call *c)
     return BP_OK;
 }
 
+/* -- positions --------------------------------------------------------------------------------- */
+static bp_result positions(struct call *c)
+{
+    struct list l = {.array = NULL};
+    size_t limit = 0;
+    size_t n = 0;
+    uint64_t after = 0;
+    bool given = false;
+    BP_TRY(query_number(c, "after", 0, &after, &given));
+    BP_TRY(query_limit(c, &limit));
+    struct bp_position *p = bp_alloc_array(limit, sizeof *p);
+    l.array = json_array();
+    bp_result r = p == NULL ? BP_FAIL(NO_MEMORY) : bp_store_positions(c->r->store, (int64_t)after, p, limit, &n);
+    for (size_t i = 0; i < n && !bp_failed(r); i++) {
+        r = append(&l, bp_api_position(c->r->store, &p[i]));
+        l.last = (uint64_t)p[i].n;
+    }
+    bp_free(p);
+    if (bp_failed(r)) {
+        json_decref(l.array);
+        return r;
+    }
+    return answer_list(c, "positions", &l, cursor(n == limit, l.last));
+}
+
+static bp_result position(struct call *c)
+{
+    char room[BP_NAME_MAX + 1];
+    bp_span tag = BP_SPAN_EMPTY;
+    struct bp_position p;
+    if (!bp_api_param(c->m.param[0], room, sizeof room, &tag)) {
+        return refuse(c, BP_P_NOT_FOUND, "there is no such position");
+    }
+    const bp_result r = bp_store_position_by_tag(c->r->store, tag, &p);
+    if (bp_is(r, BP_E_NOT_FOUND)) {
+        return refuse(c, BP_P_NOT_FOUND, "there is no such position");
+    }
+    BP_TRY(r);
+    return answer(c, bp_api_position(c->r->store, &p));
+}
+
+/* -- acts of two people ------------------------------------------------------------------------ */
+static bp_result actions(struct call *c)
+{
+    struct list l = {.array = NULL};
+    size_t limit = 0;
+    size_t n = 0;
+    uint64_t before = 0;
+    bool given = false;
+    BP_TRY(query_number(c, "before", 0, &before, &given));
+    BP_TRY(query_limit(c, &limit));
+    struct bp_action *a = bp_alloc_array(limit, sizeof *a);
+    l.array = json_array();
+    bp_result r = a == NULL ? BP_FAIL(NO_MEMORY) : bp_store_actions(c->r->store, (int64_t)before, a, limit, &n);
+    for (size_t i = 0; i < n && !bp_failed(r); i++) {
+        r = append(&l, bp_api_action(c->r->store, &a[i], c->r->now_ms));
+        l.last = (uint64_t)a[i].n;
+    }
+    bp_free(a);
+    if (bp_failed(r)) {
+        json_decref(l.array);
+        return r;
+    }
+    return answer_list(c, "actions", &l, cursor(n == limit, l.last));
+}
+
+static bp_result action(struct call *c)
+{
+    struct bp_action a;
+    uint8_t id[sizeof a.id];
+    if (!bp_api_unhex(c->m.param[0], id, sizeof id)) {
+        return refuse(c, BP_P_NOT_FOUND, "there is no such act");
+    }
+    const bp_result r = bp_store_action(c->r->store, BP_SPAN_OF(id), &a);
+    if (bp_is(r, BP_E_NOT_FOUND)) {
+        return refuse(c, BP_P_NOT_FOUND, "there is no such act");
+    }
+    BP_TRY(r);
+    return answer(c, bp_api_action(c->r->store, &a, c->r->now_ms));
+}
+
 /* -- releases ---------------------------------------------------------------------------------- */
 struct ids {
     uint8_t (*id)[BP_DIGEST_SIZE];
@@ -1074,6 +1155,8 @@ static handler *const handlers[BP_API_COUNT] = {
     [BP_API_RELEASE] = release,     [BP_API_POLICY] = policy,         [BP_API_EVENTS] = events,
     [BP_API_EVENT] = event,         [BP_API_PROOF] = proof,           [BP_API_CHECKPOINT] = checkpoint,
     [BP_API_TILE] = log_tile,       [BP_API_BROWNFIELD] = brownfield, [BP_API_POLICY_CHECK] = policy_check,
+    [BP_API_POSITIONS] = positions, [BP_API_POSITION] = position,     [BP_API_ACTIONS] = actions,
+    [BP_API_ACTION] = action,
 };
 
 static bp_result handle(struct call *c)

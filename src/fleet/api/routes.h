@@ -51,6 +51,26 @@
       BP_ROUTE_JSON, BP_ROUTE_BODY, "Retire a device for good")                                        \
     X(INVITE, "POST", "/invitations", ADMIN, "devices", NO, INVITATION_MADE, KEEPER, BP_ROUTE_JSON,  \
       BP_ROUTE_BODY, "Invite a device")                                                              \
+    X(POSITIONS, "GET", "/positions", VIEWER, "positions", NO, NONE, READER, BP_ROUTE_NOTHING, 0,      \
+      "List positions")                                                                            \
+    X(POSITION_NEW, "POST", "/positions", ADMIN, "positions", NO, POSITION_MADE, KEEPER,             \
+      BP_ROUTE_JSON, BP_ROUTE_BODY, "Make a position")                                               \
+    X(POSITION, "GET", "/positions/{tag}", VIEWER, "positions", NO, NONE, READER, BP_ROUTE_NOTHING,  \
+      0, "One position")                                                                           \
+    X(POSITION_ASSIGN, "POST", "/positions/{tag}/assign", ADMIN, "positions", NO, POSITION_FILLED,   \
+      KEEPER, BP_ROUTE_JSON, BP_ROUTE_BODY, "Put a device into a position that nobody fills")          \
+    X(POSITION_REPLACE, "POST", "/positions/{tag}/replace", ADMIN, "positions", NO, DEVICE_REPLACED, \
+      KEEPER, BP_ROUTE_JSON, BP_ROUTE_BODY, "Move a position to a spare; the old device retires")      \
+    X(SUCCEED, "POST", "/devices/{id}/succeed", ADMIN, "devices", NO, SUCCESSION_PROPOSED, KEEPER,   \
+      BP_ROUTE_JSON, BP_ROUTE_BODY, "Propose that another device goes on as this one")                 \
+    X(ACTIONS, "GET", "/actions", VIEWER, "actions", NO, NONE, READER, BP_ROUTE_NOTHING, 0,            \
+      "List acts that need two people")                                                            \
+    X(ACTION, "GET", "/actions/{id}", VIEWER, "actions", NO, NONE, READER, BP_ROUTE_NOTHING, 0,        \
+      "One act that needs two people")                                                             \
+    X(ACTION_APPROVE, "POST", "/actions/{id}/approve", ADMIN, "actions", NO, DEVICE_SUCCEEDED, KEEPER, \
+      BP_ROUTE_JSON, BP_ROUTE_BODY, "Approve an act of somebody else, which does it")                  \
+    X(ACTION_REJECT, "POST", "/actions/{id}/reject", ADMIN, "actions", NO, SUCCESSION_REJECTED,        \
+      KEEPER, BP_ROUTE_JSON, BP_ROUTE_BODY, "End an act without doing it")                             \
     X(RELEASES, "GET", "/releases", VIEWER, "releases", NO, NONE, READER, BP_ROUTE_NOTHING, 0,       \
       "List releases")                                                                             \
     X(RELEASE, "GET", "/releases/{id}", VIEWER, "releases", NO, NONE, READER, BP_ROUTE_NOTHING, 0,   \

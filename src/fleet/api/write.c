@@ -405,22 +405,34 @@ static bp_result answer_device(struct call *c, const struct bp_device *d)
     return bp_api_json(&c->room, 200, bp_api_summary(&item), c->ret);
 }
 
+/* A place is told whole, or by the position that it binds to. */
 #define PLACE_MEMBERS                                                                                                  \
-    {.name = "zone", .kind = BP_MEMBER_TEXT, .required = true, .max = BP_NAME_MAX},                                    \
+    {.name = "zone", .kind = BP_MEMBER_TEXT, .max = BP_NAME_MAX},                                                      \
         {.name = "site", .kind = BP_MEMBER_TEXT, .max = BP_NAME_MAX},                                                  \
         {.name = "model", .kind = BP_MEMBER_TEXT, .max = BP_NAME_MAX},                                                 \
+        {.name = "name", .kind = BP_MEMBER_TEXT, .max = BP_NAME_MAX},                                                  \
     {                                                                                                                  \
-        .name = "name", .kind = BP_MEMBER_TEXT, .max = BP_NAME_MAX                                                     \
+        .name = "position", .kind = BP_MEMBER_TEXT, .max = BP_NAME_MAX                                                 \
     }
+enum { ZONE, SITE, MODEL, NAME, POSITION, PLACE_COUNT };
 
 static struct bp_place place_of(const struct bp_member *m)
 {
     struct bp_place p;
-    copy(m[0].text, p.zone, sizeof p.zone);
-    copy(m[1].text, p.site, sizeof p.site);
-    copy(m[2].text, p.model, sizeof p.model);
-    copy(m[3].text, p.name, sizeof p.name);
+    copy(m[ZONE].text, p.zone, sizeof p.zone);
+    copy(m[SITE].text, p.site, sizeof p.site);
+    copy(m[MODEL].text, p.model, sizeof p.model);
+    copy(m[NAME].text, p.name, sizeof p.name);
     return p;
+}
+
+static bp_result check_place(struct call *c, const struct bp_member *m)
+{
+    const bool other = m[ZONE].given || m[SITE].given || m[MODEL].given || m[NAME].given;
+    if (m[POSITION].given) {
+        return other ? refuse(c, BP_P_VALUE, "position: zone, site, model and name are the position's own") : BP_OK;
+    }
+    return m[ZONE].given ? BP_OK : refuse(c, BP_P_VALUE, "zone");
 }
 
 static bp_result approve(struct call *c)
@@ -428,11 +440,124 @@ static bp_result approve(struct call *c)
     struct bp_member m[] = {PLACE_MEMBERS};
     struct bp_device d;
     enum bp_problem p = BP_P_NONE;
-    BP_TRY(members(c, m, 4));
+    BP_TRY(members(c, m, PLACE_COUNT));
+    BP_TRY(check_place(c, m));
     BP_TRY(find_device(c, &d));
     const struct bp_place place = place_of(m);
-    const bp_result r = bp_registry_approve(c->t->registry, d.n, &place, actor(c), &p);
-    return bp_failed(r) ? passed(c, r, p, "") : answer_device(c, &d);
+    const bp_result r = m[POSITION].given
+                            ? bp_registry_approve_at(c->t->registry, d.n, m[POSITION].text, actor(c), &p)
+                            : bp_registry_approve(c->t->registry, d.n, &place, actor(c), &p);
+    return bp_failed(r) ? passed(c, r, p, m[POSITION].given && p == BP_P_NOT_FOUND ? "position" : "") : answer_device(c, &d);
+}
+
+/* -- positions --------------------------------------------------------------------------------- */
+static bp_result answer_position(struct call *c, bp_span tag, uint16_t status)
+{
+    struct bp_position p;
+    BP_TRY(bp_store_position_by_tag(c->t->store, tag, &p));
+    return bp_api_json(&c->room, status, bp_api_position(c->t->store, &p), c->ret);
+}
+
+static bp_result position_new(struct call *c)
+{
+    struct bp_member m[] = {PLACE_MEMBERS};
+    enum bp_problem p = BP_P_NONE;
+    m[ZONE].required = true;
+    m[POSITION].required = true;
+    BP_TRY(members(c, m, PLACE_COUNT));
+    const struct bp_place place = place_of(m);
+    const bp_result r = bp_registry_position_make(c->t->registry, m[POSITION].text, &place, actor(c), &p);
+    return bp_failed(r) ? passed(c, r, p, "position or zone") : answer_position(c, m[POSITION].text, 201);
+}
+
+/* Who takes a position: a device by its whole id. */
+static bp_result device_named(struct call *c, bp_span hex, struct bp_device *ret)
+{
+    uint8_t id[BP_ID_SIZE];
+    if (bp_failed(bp_devid_from_hex(hex, id))) {
+        return refuse(c, BP_P_VALUE, "device");
+    }
+    const bp_result r = bp_store_device_by_id(c->t->store, BP_SPAN_OF(id), ret);
+    return bp_is(r, BP_E_NOT_FOUND) ? refuse(c, BP_P_NOT_FOUND, "there is no such device") : r;
+}
+
+static bp_result tag_of(struct call *c, char room[BP_NAME_MAX + 1], bp_span *ret)
+{
+    return bp_api_param(c->m.param[0], room, BP_NAME_MAX + 1, ret) ? BP_OK : refuse(c, BP_P_NOT_FOUND, "there is no such position");
+}
+
+static bp_result position_assign(struct call *c)
+{
+    struct bp_member m[] = {{.name = "device", .kind = BP_MEMBER_TEXT, .required = true, .max = 2 * BP_ID_SIZE}};
+    char room[BP_NAME_MAX + 1];
+    bp_span tag = BP_SPAN_EMPTY;
+    struct bp_device d;
+    enum bp_problem p = BP_P_NONE;
+    BP_TRY(members(c, m, 1));
+    BP_TRY(tag_of(c, room, &tag));
+    BP_TRY(device_named(c, m[0].text, &d));
+    const bp_result r = bp_registry_assign(c->t->registry, tag, d.n, actor(c), &p);
+    return bp_failed(r) ? passed(c, r, p, p == BP_P_WRONG_STATE ? bp_device_state_name(d.state) : "")
+                        : answer_position(c, tag, 200);
+}
+
+static bp_result position_replace(struct call *c)
+{
+    struct bp_member m[] = {{.name = "device", .kind = BP_MEMBER_TEXT, .required = true, .max = 2 * BP_ID_SIZE},
+                            {.name = "reason", .kind = BP_MEMBER_TEXT, .max = 256}};
+    char room[BP_NAME_MAX + 1];
+    bp_span tag = BP_SPAN_EMPTY;
+    struct bp_device d;
+    const char *why = "";
+    enum bp_problem p = BP_P_NONE;
+    BP_TRY(members(c, m, 2));
+    BP_TRY(tag_of(c, room, &tag));
+    BP_TRY(device_named(c, m[0].text, &d));
+    const bp_span reason = m[1].text.n > 0 ? m[1].text : BP_SPAN_STR("replaced by a spare");
+    const bp_result r = bp_registry_replace(c->t->registry, tag, d.n, reason, actor(c), &why, &p);
+    return bp_failed(r) ? passed(c, r, p, why) : answer_position(c, tag, 200);
+}
+
+/* -- acts of two people ------------------------------------------------------------------------ */
+static bp_result succeed(struct call *c)
+{
+    struct bp_member m[] = {{.name = "successor", .kind = BP_MEMBER_TEXT, .required = true, .max = 2 * BP_ID_SIZE},
+                            {.name = "reason", .kind = BP_MEMBER_TEXT, .required = true, .max = 256}};
+    struct bp_device old, d;
+    struct bp_action a;
+    const char *why = "";
+    enum bp_problem p = BP_P_NONE;
+    BP_TRY(members(c, m, 2));
+    BP_TRY(find_device(c, &old));
+    BP_TRY(device_named(c, m[0].text, &d));
+    const bp_result r = bp_registry_propose(c->t->registry, old.n, d.n, m[1].text, &c->who.who, &a, &why, &p);
+    return bp_failed(r) ? passed(c, r, p, why) : bp_api_json(&c->room, 201, bp_api_action(c->t->store, &a, c->t->now_ms), c->ret);
+}
+
+static bp_result action_decide(struct call *c)
+{
+    const bool approves = c->m.id == BP_API_ACTION_APPROVE;
+    struct bp_member m[] = {{.name = approves ? "digest" : "reason", .kind = BP_MEMBER_TEXT, .required = true, .max = 256}};
+    struct bp_action a;
+    uint8_t id[sizeof a.id];
+    uint8_t digest[BP_DIGEST_SIZE] = {0};
+    const char *why = "";
+    enum bp_problem p = BP_P_NONE;
+    BP_TRY(members(c, m, 1));
+    if (!bp_api_unhex(c->m.param[0], id, sizeof id)) {
+        return refuse(c, BP_P_NOT_FOUND, "there is no such act");
+    }
+    if (approves && !bp_api_unhex(m[0].text, digest, sizeof digest)) {
+        return refuse(c, BP_P_VALUE, "digest");
+    }
+    const bp_result r =
+        approves ? bp_registry_action_approve(c->t->registry, BP_SPAN_OF(id), BP_SPAN_OF(digest), &c->who.who, &why, &p)
+                 : bp_registry_action_reject(c->t->registry, BP_SPAN_OF(id), m[0].text, &c->who.who, &p);
+    if (bp_failed(r)) {
+        return passed(c, r, p, why);
+    }
+    BP_TRY(bp_store_action(c->t->store, BP_SPAN_OF(id), &a));
+    return bp_api_json(&c->room, 200, bp_api_action(c->t->store, &a, c->t->now_ms), c->ret);
 }
 
 static bp_result act_on_device(struct call *c)
@@ -508,20 +633,24 @@ static bp_result escrow(struct call *c)
 static bp_result invite(struct call *c)
 {
     struct bp_member m[] = {PLACE_MEMBERS, {.name = "expires_s", .kind = BP_MEMBER_INT}};
+    const struct bp_member *expires = &m[PLACE_COUNT];
     char code[BP_CODE_TEXT + 1];
     char line[512];
     uint8_t root[32];
     char root_hex[65];
     enum bp_problem p = BP_P_NONE;
-    BP_TRY(members(c, m, 5));
+    BP_TRY(members(c, m, PLACE_COUNT + 1));
+    BP_TRY(check_place(c, m));
     int64_t in_ms = BP_INVITATION_MS;
-    if (m[4].given) {
-        in_ms = m[4].number > 0 && m[4].number <= BP_INVITATION_MAX_MS / 1000 ? m[4].number * 1000 : 0;
+    if (expires->given) {
+        in_ms = expires->number > 0 && expires->number <= BP_INVITATION_MAX_MS / 1000 ? expires->number * 1000 : 0;
     }
-    const struct bp_place place = place_of(m);
-    const bp_result r = bp_registry_invite(c->t->registry, &place, in_ms, actor(c), code, &p);
+    struct bp_place place = place_of(m);
+    const bp_result r = m[POSITION].given
+                            ? bp_registry_invite_to(c->t->registry, m[POSITION].text, in_ms, actor(c), code, &place, &p)
+                            : bp_registry_invite(c->t->registry, &place, in_ms, actor(c), code, &p);
     if (bp_failed(r)) {
-        return passed(c, r, p, "zone or expires_s");
+        return passed(c, r, p, p == BP_P_VALUE ? "zone or expires_s" : p == BP_P_NOT_FOUND ? "position" : "");
     }
     BP_TRY(bp_hash(c->t->crypto, BP_HASH_SHA256, c->w->root_der, root));
     for (size_t i = 0; i < sizeof root; i++) {
@@ -686,6 +815,12 @@ static handler *const handlers[BP_API_COUNT] = {
     [BP_API_REVOKE] = act_on_device,
     [BP_API_RETIRE] = act_on_device,
     [BP_API_INVITE] = invite,
+    [BP_API_SUCCEED] = succeed,
+    [BP_API_ACTION_APPROVE] = action_decide,
+    [BP_API_ACTION_REJECT] = action_decide,
+    [BP_API_POSITION_NEW] = position_new,
+    [BP_API_POSITION_ASSIGN] = position_assign,
+    [BP_API_POSITION_REPLACE] = position_replace,
     [BP_API_RELEASE_IMPORT] = release_import,
     [BP_API_RELEASE_ACCEPT] = release_move,
     [BP_API_RELEASE_DEPRECATE] = release_move,

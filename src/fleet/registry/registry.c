@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fleet/registry/registry - acts on devices and keys, each with its event, inside the keeper's
  * group. */
-#include "fleet/registry/registry.h"
-
 #include "base/secret.h"
+#include "fleet/registry/internal.h"
 #include "fleet/store/crash.h"
 
 #define BP_MODULE    REGISTRY
@@ -36,9 +35,7 @@ bp_result bp_registry_pseudonym(struct bp_registry *r, bp_span id, char ret[BP_P
     return BP_OK;
 }
 
-/* Copies a text that people wrote: UTF-8 was checked by the message; control characters are
- * refused. */
-static bool copy_text(bp_span from, char *ret, size_t cap)
+bool bp_registry_text(bp_span from, char *ret, size_t cap)
 {
     if (from.n >= cap) {
         return false;
@@ -93,7 +90,7 @@ static bp_result change(struct bp_registry *r, struct bp_device *d, enum bp_oper
     if (op == BP_OP_RELEASE && d->before_quarantine != BP_ST_NONE) {
         next = d->before_quarantine;
     }
-    if (!copy_text(reason, d->state_reason, sizeof d->state_reason)) {
+    if (!bp_registry_text(reason, d->state_reason, sizeof d->state_reason)) {
         return REFUSE(VALUE);
     }
     if (next == BP_ST_QUARANTINED && d->state != BP_ST_QUARANTINED) {
@@ -195,20 +192,26 @@ bp_result bp_registry_invited(struct bp_registry *r, bp_span code, int64_t devic
     *ret_problem = BP_P_NONE;
     BP_TRY(invitation_of(r, code, device, &i, &own, ret_problem));
     if (!own) {
-        *ret = i.place;
+        struct bp_position held = {0};
+        const bp_result got = bp_store_position_of(r->store, device, &held);
+        if (bp_failed(got) && !bp_is(got, BP_E_NOT_FOUND)) {
+            return got;
+        }
+        *ret = bp_failed(got) ? i.place : held.place; /* what fills a position stays there */
     }
     return BP_OK;
 }
 
-bp_result bp_registry_invite(struct bp_registry *r, const struct bp_place *place,
-                             int64_t expires_in_ms, bp_span actor, char *ret_code,
-                             enum bp_problem *ret_problem)
+/* position: row of the one that it leads to, 0: none. */
+static bp_result invite(struct bp_registry *r, const struct bp_place *place, int64_t position,
+                        int64_t expires_in_ms, bp_span actor, char *ret_code,
+                        enum bp_problem *ret_problem)
 {
     uint8_t chance[17];
-    struct bp_invitation i = {.place = *place, .created_ms = r->now_ms};
+    struct bp_invitation i = {.place = *place, .created_ms = r->now_ms, .position = position};
     *ret_problem = BP_P_NONE;
     if (place->zone[0] == 0 || expires_in_ms < 1000 || expires_in_ms > BP_INVITATION_MAX_MS ||
-        !copy_text(actor, i.by, sizeof i.by)) {
+        !bp_registry_text(actor, i.by, sizeof i.by)) {
         return REFUSE(VALUE);
     }
     i.expires_ms = r->now_ms + expires_in_ms;
@@ -228,6 +231,24 @@ bp_result bp_registry_invite(struct bp_registry *r, const struct bp_place *place
     return BP_OK;
 }
 
+bp_result bp_registry_invite(struct bp_registry *r, const struct bp_place *place,
+                             int64_t expires_in_ms, bp_span actor, char *ret_code,
+                             enum bp_problem *ret_problem)
+{
+    return invite(r, place, 0, expires_in_ms, actor, ret_code, ret_problem);
+}
+
+bp_result bp_registry_invite_to(struct bp_registry *r, bp_span tag, int64_t expires_in_ms,
+                                bp_span actor, char *ret_code, struct bp_place *ret_place,
+                                enum bp_problem *ret_problem)
+{
+    struct bp_position p = {0};
+    *ret_problem = BP_P_NONE;
+    BP_TRY(bp_registry_vacant(r, tag, &p, ret_problem));
+    *ret_place = p.place;
+    return invite(r, &p.place, p.n, expires_in_ms, actor, ret_code, ret_problem);
+}
+
 /* -- first contact ----------------------------------------------------------------------------- */
 static bp_result make_room(struct bp_registry *r, bp_span source, enum bp_problem *ret_problem)
 {
@@ -243,9 +264,9 @@ static bp_result contact_new(struct bp_registry *r, const struct bp_contact *c,
                              enum bp_problem *ret_problem)
 {
     *d = (struct bp_device){.state = BP_ST_WAITING, .created_ms = r->now_ms, .state_ms = r->now_ms};
-    if (!copy_text(c->kind, d->kind, sizeof d->kind) ||
-        !copy_text(c->issuer_class, d->issuer_class, sizeof d->issuer_class) ||
-        !copy_text(c->source, d->source, sizeof d->source)) {
+    if (!bp_registry_text(c->kind, d->kind, sizeof d->kind) ||
+        !bp_registry_text(c->issuer_class, d->issuer_class, sizeof d->issuer_class) ||
+        !bp_registry_text(c->source, d->source, sizeof d->source)) {
         return REFUSE(VALUE);
     }
     if (invitation == NULL) {
@@ -266,7 +287,8 @@ static bp_result contact_new(struct bp_registry *r, const struct bp_contact *c,
         return note(r, BP_EV_DEVICE_WAITING, d, by_rule, detail, 2);
     }
     BP_TRY(bp_store_invitation_use(r->store, BP_SPAN_OF(invitation->code), d->n));
-    return note(r, BP_EV_DEVICE_CLAIMED, d, bp_span_cstr(invitation->by), detail, 3);
+    BP_TRY(note(r, BP_EV_DEVICE_CLAIMED, d, bp_span_cstr(invitation->by), detail, 3));
+    return bp_registry_invited_to(r, invitation, d, ret_problem);
 }
 
 /* The same identity key with another attestation key: a cleared TPM, or state that was lost or
@@ -284,7 +306,7 @@ static bp_result contact_again(struct bp_registry *r, const struct bp_contact *c
                                              "cleared or the device's state was lost");
     BP_TRY(change(r, d, op, reason, ret_problem));
     if (invitation != NULL) {
-        d->place = invitation->place;
+        BP_TRY(bp_registry_place_invited(r, invitation, d));
         d->automatic = false;
         BP_TRY(bp_store_device_set(r->store, d));
         BP_TRY(bp_store_invitation_use(r->store, BP_SPAN_OF(invitation->code), d->n));
@@ -294,6 +316,9 @@ static bp_result contact_again(struct bp_registry *r, const struct bp_contact *c
     const struct bp_event_detail detail[] = {
         {BP_SPAN_STR("reason"), BP_VAL_TEXT, 0, bp_span_cstr(d->state_reason)}};
     BP_TRY(note(r, BP_EV_DEVICE_REBOUND, d, by_rule, detail, 1));
+    if (invitation != NULL) {
+        return bp_registry_invited_to(r, invitation, d, ret_problem);
+    }
     if (d->state == BP_ST_QUARANTINED && !held) {
         return note(r, BP_EV_DEVICE_QUARANTINED, d, by_rule, detail, 1);
     }
@@ -440,6 +465,13 @@ static bp_result switch_off(struct bp_registry *r, const struct bp_device *d, ui
     return bp_store_trust_set(r->store, d->n, &t);
 }
 
+bp_result bp_registry_end(struct bp_registry *r, struct bp_device *d, enum bp_operation op,
+                          uint32_t crl_reason, bp_span reason, enum bp_problem *ret_problem)
+{
+    BP_TRY(change(r, d, op, reason, ret_problem));
+    return switch_off(r, d, crl_reason);
+}
+
 bp_result bp_registry_revoke(struct bp_registry *r, int64_t device, bp_span reason, bp_span actor,
                              enum bp_problem *ret_problem)
 {
@@ -507,9 +539,9 @@ static bp_result brownfield_row(struct bp_registry *r, bp_span source, const uin
                                 struct bp_device *d, enum bp_problem *ret_problem)
 {
     *d = (struct bp_device){.state = BP_ST_CLAIMED, .created_ms = r->now_ms, .state_ms = r->now_ms};
-    if (!copy_text(BP_SPAN_STR("brownfield"), d->kind, sizeof d->kind) ||
-        !copy_text(BP_SPAN_STR("none"), d->issuer_class, sizeof d->issuer_class) ||
-        !copy_text(source, d->source, sizeof d->source)) {
+    if (!bp_registry_text(BP_SPAN_STR("brownfield"), d->kind, sizeof d->kind) ||
+        !bp_registry_text(BP_SPAN_STR("none"), d->issuer_class, sizeof d->issuer_class) ||
+        !bp_registry_text(source, d->source, sizeof d->source)) {
         return REFUSE(VALUE);
     }
     d->id[0] = 1;

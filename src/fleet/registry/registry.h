@@ -99,8 +99,14 @@ BP_MUST_CHECK bp_result bp_registry_invite(struct bp_registry *r, const struct b
                                            int64_t expires_in_ms, bp_span actor, char *ret_code,
                                            enum bp_problem *ret_problem);
 
-/* Where an invitation leads: the place that a contact with this code would get. A code that this very
- * device spent counts as none, *ret stays as it is.   BAD_INVITATION */
+/* Makes one that leads to a position which nobody fills; *ret_place is what binds to it.
+ *   NOT_FOUND, POSITION_FILLED      VALUE  as above */
+BP_MUST_CHECK bp_result bp_registry_invite_to(struct bp_registry *r, bp_span tag, int64_t expires_in_ms,
+                                              bp_span actor, char *ret_code, struct bp_place *ret_place,
+                                              enum bp_problem *ret_problem);
+
+/* Where an invitation leads: the place that a contact with this code would get: that of the position
+ * which the device fills, if it fills one. A code that this very device spent counts as none, *ret stays as it is.   BAD_INVITATION */
 BP_MUST_CHECK bp_result bp_registry_invited(struct bp_registry *r, bp_span code, int64_t device,
                                             struct bp_place *ret, enum bp_problem *ret_problem);
 
@@ -133,6 +139,46 @@ BP_MUST_CHECK bp_result bp_registry_revoke(struct bp_registry *r, int64_t device
                                            bp_span actor, enum bp_problem *ret_problem);
 BP_MUST_CHECK bp_result bp_registry_retire(struct bp_registry *r, int64_t device, bp_span reason,
                                            bp_span actor, enum bp_problem *ret_problem);
+
+/* -- positions: what the plant calls a place, and who fills it -- */
+/* Makes one. The tag is its own designation: letters, digits and =+-_.: ; a place without a name is named by it.
+ *   VALUE  the tag or the zone is empty, or not of that form      CONFLICT  there is one with this tag */
+BP_MUST_CHECK bp_result bp_registry_position_make(struct bp_registry *r, bp_span tag, const struct bp_place *place,
+                                                  bp_span actor, enum bp_problem *ret_problem);
+/* Puts a device of ours into a position that nobody fills.   NOT_FOUND, WRONG_STATE
+ *   POSITION_FILLED  it is filled, or the device fills one      NOT_A_SPARE  it is of another model */
+BP_MUST_CHECK bp_result bp_registry_assign(struct bp_registry *r, bp_span tag, int64_t device, bp_span actor,
+                                           enum bp_problem *ret_problem);
+/* bp_registry_approve into a position that nobody fills.   Besides its own: POSITION_FILLED */
+BP_MUST_CHECK bp_result bp_registry_approve_at(struct bp_registry *r, int64_t device, bp_span tag, bp_span actor,
+                                               enum bp_problem *ret_problem);
+/* Moves a position to a spare. Whoever filled it retires with everything it has, in whatever state it is; no key goes
+ * along. One event on each device.   NOT_FOUND
+ *   NOT_A_SPARE  the device is not enrolled, not trusted, silent, of another model, or fills a position: *ret_why says
+ *                which (a text that lives as long as the program, "" with every other answer) */
+BP_MUST_CHECK bp_result bp_registry_replace(struct bp_registry *r, bp_span tag, int64_t spare, bp_span reason,
+                                            bp_span actor, const char **ret_why, enum bp_problem *ret_problem);
+
+/* -- succession: the same box with a new root; one person proposes, another one approves -- */
+#define BP_ACTION_MS        (24 * 3600 * 1000LL)
+#define BP_ACTIONS_OPEN_MAX 32u
+/* Proposes that `successor` goes on in the place of `old`. Nothing changes but for the event.   NOT_FOUND
+ *   VALUE        no reason, or one device twice      CONFLICT  too many acts wait
+ *   WRONG_STATE  the old one is waiting, revoked or retired
+ *   NOT_A_SPARE  as for replacing, or its root is of another class than the old one's; *ret_why as there */
+BP_MUST_CHECK bp_result bp_registry_propose(struct bp_registry *r, int64_t old, int64_t successor, bp_span reason,
+                                            const struct bp_operator *who, struct bp_action *ret, const char **ret_why,
+                                            enum bp_problem *ret_problem);
+/* Approves the act with this digest and does it: position or place move, the old device retires with everything it has.
+ * One event on each device.   NOT_FOUND, and what proposing refuses
+ *   ACTION_OVER   decided already, or nobody did in time      SAME_PERSON  it is the author's own
+ *   PRECONDITION  another digest, or one of the devices or the position changed since */
+BP_MUST_CHECK bp_result bp_registry_action_approve(struct bp_registry *r, bp_span id, bp_span digest,
+                                                   const struct bp_operator *who, const char **ret_why,
+                                                   enum bp_problem *ret_problem);
+/* Ends it without doing it; the author may.   NOT_FOUND, ACTION_OVER, VALUE */
+BP_MUST_CHECK bp_result bp_registry_action_reject(struct bp_registry *r, bp_span id, bp_span reason,
+                                                  const struct bp_operator *who, enum bp_problem *ret_problem);
 
 /* Whether the state allows ATTEST, ENROL, RENEW: BP_P_NONE or the problem to tell. */
 enum bp_problem bp_registry_may(enum bp_lifecycle state, enum bp_operation op);

@@ -432,6 +432,7 @@ bp_result bp_store_invitation_add(bp_store *s, const struct bp_invitation *i)
     bp_q_text(&q, i->by);
     bp_q_int(&q, i->created_ms);
     bp_q_int(&q, i->expires_ms);
+    bp_q_int(&q, i->position);
     return bp_q_run(&q, false);
 }
 
@@ -448,6 +449,7 @@ bp_result bp_store_invitation(bp_store *s, bp_span code, struct bp_invitation *r
     i.created_ms = bp_c_int(&q);
     i.expires_ms = bp_c_int(&q);
     i.used_by = bp_c_int(&q);
+    i.position = bp_c_int(&q);
     bp_q_end(&q);
     BP_TRY(q.r);
     *ret = i;

@@ -168,4 +168,24 @@ static const char escrow_2[] =
 
 static const char *const step_2[] = {escrow_2, NULL};
 
-const char *const *const bp_migration[BP_STORE_SCHEMA] = {step_1, step_2};
+/* A device fills one position at most, and a position has one device at most. */
+static const char position_3[] =
+    "CREATE TABLE position(n INTEGER PRIMARY KEY, tag TEXT NOT NULL UNIQUE, " PLACE ","
+    " name TEXT NOT NULL, by TEXT NOT NULL, created_ms INTEGER NOT NULL,"
+    " device INTEGER UNIQUE REFERENCES device(n), since_ms INTEGER NOT NULL) STRICT;"
+    "ALTER TABLE invitation ADD COLUMN position INTEGER NOT NULL DEFAULT 0;";
+
+static const char *const step_3[] = {position_3, NULL};
+
+/* Acts of two people. Decided ones stay: they say who did what with whom. */
+static const char action_4[] =
+    "CREATE TABLE action(n INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE CHECK(length(id)=16), verb TEXT NOT NULL,"
+    " device INTEGER NOT NULL, successor INTEGER NOT NULL, before BLOB NOT NULL CHECK(length(before)=32),"
+    " digest BLOB NOT NULL CHECK(length(digest)=32), reason TEXT NOT NULL, author INTEGER NOT NULL,"
+    " author_name TEXT NOT NULL, created_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL, state INTEGER NOT NULL,"
+    " decided_by TEXT NOT NULL, decided_ms INTEGER NOT NULL) STRICT;"
+    "CREATE INDEX action_open ON action(expires_ms) WHERE state=1;";
+
+static const char *const step_4[] = {action_4, NULL};
+
+const char *const *const bp_migration[BP_STORE_SCHEMA] = {step_1, step_2, step_3, step_4};

@@ -12,6 +12,11 @@
     "SELECT serial, device, spki, profile, zone, site, model, not_before_ms, not_after_ms, state," \
     " revoked_ms, revoked_reason, verdict, der FROM certificate "
 #define BP_FROM_ESCROW "SELECT n, state, at_ms, state_ms, digest, envelope FROM escrow "
+#define BP_FROM_ACTION                                                                            \
+    "SELECT n, id, verb, device, successor, before, digest, reason, author, author_name, created_ms,"  \
+    " expires_ms, state, decided_by, decided_ms FROM action "
+#define BP_FROM_POSITION                                                                          \
+    "SELECT n, tag, zone, site, model, name, by, created_ms, ifnull(device,0), since_ms FROM position "
 #define BP_FROM_OPERATOR "SELECT n, name, role, zone, spki, disabled, created_ms FROM operator "
 #define BP_FROM_RELEASE                                                                            \
     "SELECT r.id, r.product, r.version, r.zone, r.site, r.model, r.counter, r.imported_ms, r.by,"  \
@@ -21,9 +26,11 @@
 #define BP_ITEM                                                                                    \
     "d.n, d.id, d.pseudonym, d.state, d.before_quarantine, d.automatic, d.zone, d.site, d.model,"  \
     " d.name, d.kind, d.issuer_class, d.source, d.created_ms, d.state_ms, d.state_reason, t.seq,"  \
-    " t.as_of_ms, t.heard_ms, t.due_ms, t.silent, t.tier, t.reason, t.verdict, t.ima_count"
-#define BP_FROM_ITEM "SELECT " BP_ITEM " FROM device d CROSS JOIN trust t ON t.device=d.n "
-#define BP_FROM_TRUST "SELECT " BP_ITEM " FROM trust t CROSS JOIN device d ON d.n=t.device "
+    " t.as_of_ms, t.heard_ms, t.due_ms, t.silent, t.tier, t.reason, t.verdict, t.ima_count,"       \
+    " p.tag"
+#define BP_ITEM_POSITION " LEFT JOIN position p ON p.device=d.n "
+#define BP_FROM_ITEM "SELECT " BP_ITEM " FROM device d CROSS JOIN trust t ON t.device=d.n" BP_ITEM_POSITION
+#define BP_FROM_TRUST "SELECT " BP_ITEM " FROM trust t CROSS JOIN device d ON d.n=t.device" BP_ITEM_POSITION
 #define BP_FROM_EVENT                                                                              \
     "SELECT e.number, e.at_ms, e.type, e.severity, e.zone, e.digest, e.body, d.id, d.name"         \
     " FROM event e LEFT JOIN device d ON d.n=e.device "
@@ -82,10 +89,25 @@
                                     " ORDER BY state_ms DESC, n DESC LIMIT 1 OFFSET ?")            \
     X(ESCROW_COUNT, "SELECT count(*) FROM (SELECT 1 FROM escrow WHERE device=? LIMIT ?)")          \
     X(INVITATION_ADD, "INSERT INTO invitation(code, zone, site, model, name, by, created_ms,"      \
-                      " expires_ms, used_by) VALUES(?,?,?,?,?,?,?,?,0)")                           \
-    X(INVITATION, "SELECT code, zone, site, model, name, by, created_ms, expires_ms, used_by"      \
-                  " FROM invitation WHERE code=?")                                                 \
+                      " expires_ms, used_by, position) VALUES(?,?,?,?,?,?,?,?,0,?)")               \
+    X(INVITATION, "SELECT code, zone, site, model, name, by, created_ms, expires_ms, used_by,"     \
+                  " position FROM invitation WHERE code=?")                                                 \
     X(INVITATION_USE, "UPDATE invitation SET used_by=? WHERE code=? AND used_by=0")                \
+    X(POSITION_ADD, "INSERT INTO position(tag, zone, site, model, name, by, created_ms, since_ms)" \
+                    " VALUES(?,?,?,?,?,?,?,0)")                                                    \
+    X(POSITION, BP_FROM_POSITION "WHERE n=?")                                                      \
+    X(POSITION_BY_TAG, BP_FROM_POSITION "WHERE tag=?")                                             \
+    X(POSITION_OF, BP_FROM_POSITION "WHERE device=?")                                              \
+    X(POSITION_FILL, "UPDATE position SET device=?, since_ms=? WHERE n=?")                         \
+    X(LIST_POSITIONS, BP_FROM_POSITION "WHERE n>? ORDER BY n LIMIT ?")                             \
+    X(ACTION_ADD, "INSERT INTO action(id, verb, device, successor, before, digest, reason, author,"  \
+                  " author_name, created_ms, expires_ms, state, decided_by, decided_ms)"           \
+                  " VALUES(?,?,?,?,?,?,?,?,?,?,?,1,'',0)")                                         \
+    X(ACTION, BP_FROM_ACTION "WHERE id=?")                                                         \
+    X(ACTION_DECIDE, "UPDATE action SET state=?, decided_by=?, decided_ms=? WHERE n=? AND state=1") \
+    X(ACTION_OPEN, "SELECT count(*) FROM (SELECT 1 FROM action WHERE state=1 AND expires_ms>?"     \
+                   " LIMIT ?)")                                                                    \
+    X(LIST_ACTIONS, BP_FROM_ACTION "WHERE n<? ORDER BY n DESC LIMIT ?")                            \
     X(VOUCH, "INSERT INTO vouched VALUES(?,?,?,?,?) ON CONFLICT(spki) DO UPDATE SET"               \
              " verdict=excluded.verdict, until_ms=excluded.until_ms, first=excluded.first"         \
              " WHERE device=excluded.device")                                                      \

@@ -23,7 +23,7 @@
 #include "base/result.h"
 #include "base/span.h"
 
-#define BP_STORE_SCHEMA   2 /* number of the newest migration */
+#define BP_STORE_SCHEMA   4 /* number of the newest migration */
 
 #define BP_ID_SIZE        33u
 #define BP_DIGEST_SIZE    32u
@@ -229,11 +229,66 @@ struct bp_invitation {
     int64_t created_ms;
     int64_t expires_ms;
     int64_t used_by; /* device, 0: not yet */
+    int64_t position; /* row of the position that it leads to, 0: none */
 };
 BP_MUST_CHECK bp_result bp_store_invitation_add(bp_store *s, const struct bp_invitation *i);
 BP_MUST_CHECK bp_result bp_store_invitation(bp_store *s, bp_span code, struct bp_invitation *ret);
 BP_MUST_CHECK bp_result bp_store_invitation_use(bp_store *s, bp_span code,
                                                 int64_t device); /* NOT_FOUND: spent */
+
+/* -- positions: places of the plant that devices fill one after the other
+ * --------------------------------------------- */
+struct bp_position {
+    int64_t n;
+    char tag[BP_NAME_MAX + 1]; /* the plant's own designation, unique */
+    struct bp_place place;     /* what binds to it and goes to the device that fills it */
+    char by[BP_NAME_MAX + 1];
+    int64_t created_ms;
+    int64_t device; /* row of the device that fills it, 0: nobody */
+    int64_t since_ms;
+};
+/*   EXISTS  the tag is taken */
+BP_MUST_CHECK bp_result bp_store_position_add(bp_store *s, struct bp_position *p /* n is set */);
+/*   NOT_FOUND */
+BP_MUST_CHECK bp_result bp_store_position(bp_store *s, int64_t n, struct bp_position *ret);
+BP_MUST_CHECK bp_result bp_store_position_by_tag(bp_store *s, bp_span tag, struct bp_position *ret);
+/* The one that a device fills. NOT_FOUND: none. */
+BP_MUST_CHECK bp_result bp_store_position_of(bp_store *s, int64_t device, struct bp_position *ret);
+/* Puts a device there; whichever filled it does no longer.   EXISTS  the device fills another one */
+BP_MUST_CHECK bp_result bp_store_position_fill(bp_store *s, int64_t n, int64_t device, int64_t at_ms);
+/* Positions after row `after`, in the order in which they were made; fewer than cap: no more. */
+BP_MUST_CHECK bp_result bp_store_positions(bp_store *s, int64_t after, struct bp_position *ret, size_t cap,
+                                           size_t *ret_count);
+
+/* -- acts that one person proposes and another one approves
+ * ----------------------------------------------------------- */
+enum bp_action_state { BP_ACTION_OPEN = 1, BP_ACTION_DONE = 2, BP_ACTION_REJECTED = 3 };
+struct bp_action {
+    int64_t n;
+    uint8_t id[16]; /* chance */
+    char verb[17];
+    int64_t device;    /* whom it ends */
+    int64_t successor; /* who goes on */
+    uint8_t before[BP_DIGEST_SIZE]; /* of what stood when it was proposed */
+    uint8_t digest[BP_DIGEST_SIZE]; /* of the whole act: what is approved */
+    char reason[BP_REASON_MAX + 1];
+    int64_t author; /* operator */
+    char author_name[BP_NAME_MAX + 1];
+    int64_t created_ms;
+    int64_t expires_ms;
+    enum bp_action_state state;
+    char decided_by[BP_NAME_MAX + 1];
+    int64_t decided_ms;
+};
+BP_MUST_CHECK bp_result bp_store_action_add(bp_store *s, struct bp_action *a /* n and state are set */);
+BP_MUST_CHECK bp_result bp_store_action(bp_store *s, bp_span id, struct bp_action *ret); /* NOT_FOUND */
+/* Writes state, decided_by, decided_ms of one that is open.   NOT_FOUND  it was decided */
+BP_MUST_CHECK bp_result bp_store_action_decide(bp_store *s, const struct bp_action *a);
+/* How many are open and have time left; counting stops at cap. */
+BP_MUST_CHECK bp_result bp_store_action_open(bp_store *s, int64_t now_ms, uint32_t cap, uint32_t *ret);
+/* Newest first, below row `before` (0: from the newest); fewer than cap: no more. */
+BP_MUST_CHECK bp_result bp_store_actions(bp_store *s, int64_t before, struct bp_action *ret, size_t cap,
+                                         size_t *ret_count);
 
 /* -- keys that a fresh verdict vouches for
  * -------------------------------------------------------------------------- */
