@@ -71,7 +71,7 @@ enum bp_strict_rule {
 #define BP_STRICT_BIT(rule) ((uint64_t)1 << BP_STRICT_##rule)
 
 struct bp_strict_policy {
-    /* Rules that do not count. Without ENCODING a certificate whose frame is not strict DER is passed over whole. */
+    /* Rules that do not count. Without ENCODING a certificate that breaks it is passed over whole. */
     uint64_t waived;
     /* The anchor is held to the rules of certificates too, not only its constraints applied. RFC 5280 section 6.1 leaves
      * the form of an anchor to whoever put it there. */

@@ -187,12 +187,13 @@ static bp_result spki_of(X509 *cert, uint8_t *ret, size_t *ret_n)
     return bp_failed(r) ? BP_FAIL(MALFORMED) : BP_OK;
 }
 
-/* Makers of chips have broken most rules of form (key identifiers left out, times in another form, names that are none),
- * and their certificates cannot be called back. What stays is what an endorsement key of good faith has no reason to break. */
+/* Makers of chips have broken most rules of form (key identifiers left out, times in another form, names that are none), and
+ * their certificates cannot be called back. What stays is what an endorsement key of good faith has no reason to break. The
+ * key is not among it: spki_of reads it, in any spelling that OpenSSL takes. */
 static const struct bp_strict_policy ek_policy = {
-    .waived = ~(BP_STRICT_BIT(VERSION) | BP_STRICT_BIT(ALGORITHM) | BP_STRICT_BIT(KEY) | BP_STRICT_BIT(EXT_TWICE) |
-                BP_STRICT_BIT(EXT_UNKNOWN) | BP_STRICT_BIT(AKI_OTHER) | BP_STRICT_BIT(CERT_SIGN_LEAF) |
-                BP_STRICT_BIT(PATH_LEN) | BP_STRICT_BIT(LEAF_CA) | BP_STRICT_BIT(NC) | BP_STRICT_BIT(NC_MANY)),
+    .waived = ~(BP_STRICT_BIT(VERSION) | BP_STRICT_BIT(ALGORITHM) | BP_STRICT_BIT(EXT_TWICE) | BP_STRICT_BIT(EXT_UNKNOWN) |
+                BP_STRICT_BIT(AKI_OTHER) | BP_STRICT_BIT(CERT_SIGN_LEAF) | BP_STRICT_BIT(PATH_LEN) |
+                BP_STRICT_BIT(LEAF_CA) | BP_STRICT_BIT(NC) | BP_STRICT_BIT(NC_MANY)),
 };
 
 static bp_result verify_by(bp_span anchor, bp_span cert, int64_t now_ms)
