@@ -132,6 +132,8 @@ struct bp_enroll {
     uint16_t device_port; /* 0: as the server says */
     const char *boot_log, *ima_log;
     uint32_t wait_s; /* for approval */
+    const char *maker; /* the maker's anchor: path or sha256:HEX, or NULL */
+    bool is_present;   /* somebody is at the device: an override of the maker counts */
 };
 enum bp_outcome bp_agent_enroll(struct bp_agent *a, const struct bp_enroll *e);
 /* The same for a device whose certificate ran out while it could not renew; uses what the folder knows. */

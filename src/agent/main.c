@@ -9,6 +9,7 @@
 #include <jansson.h>
 
 #include "agent/agent.h"
+#include "agent/owner.h"
 #include "base/secret.h"
 #include "codec/base64.h"
 #include "codec/x509.h"
@@ -20,7 +21,8 @@
 #define REQUEST_ROOM 512u
 
 static const char usage_text[] =
-    "usage: bedplate-agent enroll --server URL --anchor FILE|sha256:HASH --root tpm2:TCTI --state DIR\n"
+    "usage: bedplate-agent enroll --server URL --root tpm2:TCTI --state DIR\n"
+    "                             [--anchor FILE|sha256:HASH] [--maker FILE|sha256:HASH] [--present]\n"
     "                             [--code CODE] [--connect ADDRESS] [--device-port N] [--wait SECONDS]\n"
     "                             [--boot-log FILE [--ima-log FILE]] [--json]\n"
     "       bedplate-agent run    --state DIR [--rounds N]\n"
@@ -28,6 +30,8 @@ static const char usage_text[] =
     "       bedplate-agent status --state DIR [--json]\n"
     "       bedplate-agent csr    --state DIR [--new | --install FILE]\n"
     "       bedplate-agent --version\n"
+    "A device with its maker's anchor (--maker, once) finds out by its chain of ownership which server to trust; any other\n"
+    "needs --anchor. --present says that somebody is at the device.\n"
     "URL is https://HOST[:PORT] of the enrol listener (port 8444 by default). --boot-log makes a process-level device:\n"
     "it is marked so everywhere. csr --new makes a key, has the server vouch for it, and prints the request.\n";
 
@@ -53,7 +57,9 @@ enum {
     O_ROUNDS,
     O_JSON,
     O_NEW,
-    O_INSTALL
+    O_INSTALL,
+    O_MAKER,
+    O_PRESENT
 };
 
 static const struct option long_options[] = {
@@ -63,6 +69,7 @@ static const struct option long_options[] = {
     {"device-port", required_argument, NULL, O_DEVICE_PORT}, {"wait", required_argument, NULL, O_WAIT},
     {"boot-log", required_argument, NULL, O_BOOT_LOG}, {"ima-log", required_argument, NULL, O_IMA_LOG},
     {"rounds", required_argument, NULL, O_ROUNDS},     {"json", no_argument, NULL, O_JSON},
+    {"maker", required_argument, NULL, O_MAKER},       {"present", no_argument, NULL, O_PRESENT},
     {"new", no_argument, NULL, O_NEW},                 {"install", required_argument, NULL, O_INSTALL},
     {NULL, 0, NULL, 0}};
 
@@ -87,6 +94,8 @@ static const char **text_of(struct options *o, int which)
         return &o->enroll.server;
     case O_ANCHOR:
         return &o->enroll.anchor;
+    case O_MAKER:
+        return &o->enroll.maker;
     case O_CODE:
         return &o->enroll.code;
     case O_ROOT:
@@ -127,6 +136,9 @@ static bool take_option(struct options *o, int which, const char *value)
         return get_number(value, 1, UINT32_MAX - 1, &o->rounds);
     case O_JSON:
         o->json = true;
+        return true;
+    case O_PRESENT:
+        o->enroll.is_present = true;
         return true;
     case O_NEW:
         o->is_new = true;
@@ -198,14 +210,9 @@ static int do_enroll(const struct options *o)
 }
 
 /* Folder, root and the credential in use; one that was issued and never tried is tried first. */
-static enum bp_outcome open_enrolled(struct bp_agent *a, const char *dir)
+static enum bp_outcome use_credential(struct bp_agent *a, const char *dir)
 {
     enum bp_slot_name pending = BP_SLOTS;
-    enum bp_outcome r = bp_agent_open(a, dir, false);
-    r = r == BP_DONE ? bp_agent_open_root(a) : r;
-    if (r != BP_DONE) {
-        return r;
-    }
     const enum bp_slot_name active = bp_state_active(a->state, &pending);
     if (pending != BP_SLOTS && bp_agent_promote(a, pending) == BP_DONE) {
         return BP_DONE;
@@ -216,10 +223,23 @@ static enum bp_outcome open_enrolled(struct bp_agent *a, const char *dir)
     return bp_agent_use_slot(a, active);
 }
 
+static enum bp_outcome open_enrolled(struct bp_agent *a, const char *dir)
+{
+    enum bp_outcome r = bp_agent_open(a, dir, false);
+    r = r == BP_DONE ? bp_agent_open_root(a) : r;
+    return r == BP_DONE ? use_credential(a, dir) : r;
+}
+
 static int do_run(const struct options *o)
 {
     struct bp_agent a;
-    enum bp_outcome r = open_enrolled(&a, o->state);
+    enum bp_outcome r = bp_agent_open(&a, o->state, false);
+    r = r == BP_DONE ? bp_agent_open_root(&a) : r;
+    /* One that leaves has no credential any more: only the owner of before is still to be told. */
+    r = r == BP_DONE ? bp_agent_owner_check(&a) : r;
+    if (r == BP_DONE && !bp_agent_is_leaving(&a)) {
+        r = use_credential(&a, o->state);
+    }
     r = r == BP_DONE ? bp_agent_run(&a, o->rounds) : r;
     return end(&a, r);
 }
@@ -266,7 +286,7 @@ static const char *text_in(const json_t *o, const char *name)
 }
 
 static void print_status(const struct options *o, const struct bp_agent_device *d, const struct bp_agent_slot *slot,
-                         enum bp_lockout_stage lockout, json_t *last)
+                         enum bp_lockout_stage lockout, const struct bp_agent_owner *owner, json_t *last)
 {
     char hex[BP_DEVID_HEX];
     char shown[BP_DEVID_SHORT];
@@ -279,15 +299,23 @@ static void print_status(const struct options *o, const struct bp_agent_device *
     }
     const bool is_process = d->boot_log[0] != '\0';
     if (o->json) {
-        print_json(json_pack("{s:b, s:s, s:s, s:s, s:s, s:b, s:s, s:I, s:s, s:o*}", "enrolled", is_enrolled, "device", hex,
+        print_json(json_pack("{s:b, s:s, s:s, s:s, s:s, s:b, s:s, s:I, s:s, s:s, s:I, s:b, s:o*}", "enrolled", is_enrolled, "device", hex,
                              "short", shown, "server", d->host, "root", d->root, "process_level", is_process, "not_after",
-                             until, "generation", (json_int_t)slot->generation, "lockout", bp_lockout_name(lockout), "last", last));
+                             until, "generation", (json_int_t)slot->generation, "lockout", bp_lockout_name(lockout), "ownership",
+                             owner->has_maker ? "device" : "server", "epoch", (json_int_t)owner->epoch, "counted",
+                             owner->has_counter, "last", last));
         return;
     }
     printf("device      %s%s\n", shown[0] != '\0' ? shown : "not named yet", is_process ? " (process-level device)" : "");
     printf("server      %s:%u\n", d->host, (unsigned)d->device_port);
     printf("root        %s\n", d->root);
     printf("certificate %s%s\n", is_enrolled ? "good until " : "none", until);
+    if (!owner->has_maker) {
+        printf("ownership   enforced by the server: this device has no maker's anchor\n");
+    } else {
+        printf("ownership   verified by this device from its maker on, epoch %u%s\n", (unsigned)owner->epoch,
+               owner->has_counter ? ", counted by the chip" : "");
+    }
     printf("lockout     %s\n", lockout == BP_LOCKOUT_SET       ? "set, in escrow at the server; clearing is disabled"
                               : lockout == BP_LOCKOUT_FOREIGN ? "set by somebody else, not in escrow"
                               : lockout == BP_LOCKOUT_NONE    ? "not set"
@@ -303,12 +331,23 @@ static void print_status(const struct options *o, const struct bp_agent_device *
 }
 
 /* Reads only; does not ask the root or the server, and works while the agent runs. */
+/* Of a device that is not enrolled: what it refused, or was refused. */
+static void tell_last_problem(const struct bp_state *s)
+{
+    json_t *last = s != NULL ? last_of(s) : NULL;
+    if (last != NULL && text_in(last, "problem")[0] != '\0') {
+        fprintf(stderr, "bedplate-agent: at %s: %s\n", text_in(last, "at"), text_in(last, "problem"));
+    }
+    json_decref(last);
+}
+
 static int do_status(const struct options *o)
 {
     struct bp_state *s = NULL;
     static struct bp_agent_device d;
     static struct bp_agent_slot slot;
     static struct bp_agent_lockout lockout;
+    static struct bp_agent_owner owner;
     enum bp_slot_name pending = BP_SLOTS;
     bp_result r = bp_state_open(o->state, false, false, &s);
     if (!bp_failed(r)) {
@@ -318,6 +357,7 @@ static int do_status(const struct options *o)
         fprintf(stderr, "bedplate-agent: %s: %s\n", o->state,
                 bp_is(r, BP_E_NOT_FOUND) ? "this device is not enrolled. Run `bedplate-agent enroll`."
                                          : bp_error_text(bp_error_of(r)));
+        tell_last_problem(s);
         bp_state_free(s);
         return bp_is(r, BP_E_NOT_FOUND) ? BP_REFUSED : BP_FAILED;
     }
@@ -326,7 +366,11 @@ static int do_status(const struct options *o)
         BP_IGNORE(bp_state_slot_load(s, active, &slot), "then it shows as not enrolled");
     }
     BP_IGNORE(bp_state_lockout_load(s, &lockout), "then it shows as not set");
-    print_status(o, &d, &slot, lockout.stage, last_of(s));
+    if (bp_failed(bp_state_owner_load(s, &owner))) {
+        owner = (struct bp_agent_owner){.has_maker = false};
+    }
+    print_status(o, &d, &slot, lockout.stage, &owner, last_of(s));
+    bp_wipe(&owner, sizeof owner);
     bp_wipe(&lockout, sizeof lockout);
     bp_wipe(&d, sizeof d);
     bp_wipe(&slot, sizeof slot);
@@ -430,7 +474,7 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         int (*run)(const struct options *);
-        bool needs_all; /* server, anchor, root */
+        bool needs_all; /* server, root */
     } commands[] = {{"enroll", do_enroll, true},
                     {"run", do_run, false},
                     {"attest", do_attest, false},
@@ -469,8 +513,8 @@ int main(int argc, char **argv)
         if (o.state == NULL) {
             return usage("--state is missing");
         }
-        if (commands[i].needs_all && (o.enroll.server == NULL || o.enroll.anchor == NULL || o.enroll.root == NULL)) {
-            return usage("--server, --anchor and --root are needed");
+        if (commands[i].needs_all && (o.enroll.server == NULL || o.enroll.root == NULL)) {
+            return usage("--server and --root are needed");
         }
         if (o.enroll.ima_log != NULL && o.enroll.boot_log == NULL) {
             return usage("--ima-log goes with --boot-log only");

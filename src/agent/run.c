@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "agent/agent.h"
+#include "agent/owner.h"
 #include "agent/schedule.h"
 #include "net/loop.h"
 
@@ -32,6 +33,8 @@ struct life {
     enum bp_outcome outcome;
     bool was_told; /* kept_line is a problem that was told */
     bool is_asked; /* a person wants a new certificate now */
+    bool is_leaving; /* keys are erased, and the owner of before is still to be told */
+    bool has_left; /* the device is another owner's: there is nothing to do any more */
 };
 
 static int64_t now(const struct life *l)
@@ -135,9 +138,26 @@ static void escrow(struct life *l)
     }
 }
 
+/* Given to another owner: erases, tells the owner of before, and is done when that has it. */
+static enum bp_outcome leave(struct life *l)
+{
+    struct bp_agent *a = l->a;
+    const enum bp_outcome o = bp_agent_hand_over(a);
+    l->is_leaving = o != BP_DONE && bp_agent_is_leaving(a);
+    if (o == BP_DONE) {
+        fprintf(stderr, "bedplate-agent: handed over; the keys of the owner of before are erased. Enrol at the new owner's server.\n");
+        BP_IGNORE(bp_agent_keep_last(a, NULL), "status shows an older line");
+        l->has_left = true;
+    }
+    return o;
+}
+
 static enum bp_outcome round_once(struct life *l)
 {
     struct bp_agent *a = l->a;
+    if (l->is_leaving) {
+        return leave(l);
+    }
     if (bp_agent_now_s(a) >= a->not_after_s) {
         const enum bp_outcome o = bp_agent_enroll_again(a);
         if (o != BP_DONE) {
@@ -149,6 +169,12 @@ static enum bp_outcome round_once(struct life *l)
         return o;
     }
     tell_verdict(l);
+    if (strcmp(a->life, BP_LIFE_HANDED_OVER) == 0 && leave(l) != BP_DONE) {
+        tell_problem(l);
+    }
+    if (l->has_left || l->is_leaving) {
+        return BP_DONE;
+    }
     if (bp_agent_check_head(a) != BP_DONE) {
         tell_problem(l);
     }
@@ -175,7 +201,7 @@ static void turn(void *arg)
         wait = bp_schedule_backoff(&l->a->entropy, l->failures);
     }
     (void)malloc_trim(0); /* the logs of the first round are gone; give their memory back */
-    if (l->rounds_left == 1 || bp_failed(bp_timer_start(l->timer, wait))) {
+    if (l->has_left || l->rounds_left == 1 || bp_failed(bp_timer_start(l->timer, wait))) {
         bp_loop_stop(l->loop);
         return;
     }
@@ -240,6 +266,6 @@ static enum bp_outcome live(struct life *l)
 
 enum bp_outcome bp_agent_run(struct bp_agent *a, uint32_t rounds)
 {
-    struct life l = {.a = a, .rounds_left = rounds};
+    struct life l = {.a = a, .rounds_left = rounds, .is_leaving = bp_agent_is_leaving(a)};
     return live(&l);
 }

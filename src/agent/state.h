@@ -17,6 +17,7 @@
 #define BP_AGENT_STATE_H
 
 #include "codec/device.h"
+#include "codec/ownership.h"
 #include "port/rot.h"
 
 #define BP_STATE_TEXT_MAX 256u
@@ -67,6 +68,20 @@ struct bp_agent_lockout {
     uint8_t envelope[BP_ENVELOPE_MAX];
 };
 
+/* Whose the device is, as far as it knows (agent/owner). */
+struct bp_agent_owner {
+    bool has_maker;
+    uint8_t anchor[32]; /* SHA-256 of the maker's anchor */
+    uint32_t epoch;     /* 0: no chain was taken yet */
+    uint8_t head[32];
+    bool has_counter;   /* the root counts the changes too */
+    bool is_stepping;   /* a change is written down that the root may not have counted yet */
+    struct bp_rot_counter counter;
+    uint8_t counter_auth[BP_ROT_AUTH_SIZE];
+    size_t erasure_n;   /* not 0: it leaves its owner, and this is still to be told there */
+    uint8_t erasure[BP_OWNER_ERASURE_MAX];
+};
+
 enum bp_slot_name { BP_SLOT_A, BP_SLOT_B, BP_SLOTS };
 
 struct bp_state;
@@ -87,6 +102,10 @@ BP_MUST_CHECK bp_result bp_state_slot_save(const struct bp_state *s, enum bp_slo
                                            const struct bp_agent_slot *v);
 BP_MUST_CHECK bp_result bp_state_lockout_load(const struct bp_state *s, struct bp_agent_lockout *ret);
 BP_MUST_CHECK bp_result bp_state_lockout_save(const struct bp_state *s, const struct bp_agent_lockout *v);
+BP_MUST_CHECK bp_result bp_state_owner_load(const struct bp_state *s, struct bp_agent_owner *ret);
+BP_MUST_CHECK bp_result bp_state_owner_save(const struct bp_state *s, const struct bp_agent_owner *v);
+/* Removes what belongs to an owner: both slots, the lockout value, the log's head and key. */
+BP_MUST_CHECK bp_result bp_state_forget(const struct bp_state *s);
 /* Which slot is in use: promoted, with a certificate, of the higher generation. BP_SLOTS when there is none.
  * ret_pending: a slot with a certificate that is newer and not promoted, or BP_SLOTS. A damaged slot counts as none:
  * the other one is what two slots are for. */
@@ -107,5 +126,7 @@ BP_MUST_CHECK bp_result bp_agent_slot_write(const struct bp_agent_slot *v, uint8
 BP_MUST_CHECK bp_result bp_agent_slot_read(bp_span in, struct bp_agent_slot *ret);
 BP_MUST_CHECK bp_result bp_agent_lockout_write(const struct bp_agent_lockout *v, uint8_t *p, size_t cap, size_t *ret_len);
 BP_MUST_CHECK bp_result bp_agent_lockout_read(bp_span in, struct bp_agent_lockout *ret);
+BP_MUST_CHECK bp_result bp_agent_owner_write(const struct bp_agent_owner *v, uint8_t *p, size_t cap, size_t *ret_len);
+BP_MUST_CHECK bp_result bp_agent_owner_read(bp_span in, struct bp_agent_owner *ret);
 
 #endif

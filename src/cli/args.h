@@ -12,7 +12,7 @@
 
 /* ID, name, what follows it (NULL: nothing), meaning */
 #define BP_OPTION_LIST(X)                                                                                              \
-    X(CONFIG, "config", "DIR", "where key and certificate of the operator are (default: ~/.config/bedplate)")         \
+    X(CONFIG, "config", "DIR", "where key and certificate of the operator are (default: ~/.config/bedplate)")          \
     X(JSON, "json", NULL, "print JSON for programs")                                                                   \
     X(HELP, "help", NULL, "print this")                                                                                \
     X(AFTER, "after", "N", "only what comes after this number, oldest first")                                          \
@@ -23,14 +23,14 @@
     X(DEVICE, "device", "ID", "only of this device (id, short id or name)")                                            \
     X(DEVICES, "devices", "N", "so many simulated gateways")                                                           \
     X(EPOCH, "key-epoch", "N", "epoch of the release key (default: 1)")                                                \
-    X(EXPIRES, "expires", "SECONDS", "how long the invitation is valid")                                               \
-    X(FROM_LOG, "from-log", "FILE", "a binary_bios_measurements of a machine of that model")                          \
+    X(EXPIRES, "expires", "SECONDS", "how long the invitation or the statement is valid")                              \
+    X(FROM_LOG, "from-log", "FILE", "a binary_bios_measurements of a machine of that model")                           \
     X(IMA_LOG, "ima-log", "FILE", "a binary_runtime_measurements of such a machine")                                   \
-    X(IN, "in", "FILE", "the release to sign")                                                                         \
+    X(IN, "in", "FILE", "what is to be signed")                                                                        \
     X(IN_FLIGHT, "in-flight", "N", "so many requests at once (default: 32)")                                           \
     X(KEY, "key", "FILE", "the private key")                                                                           \
     X(LIMIT, "limit", "N", "at most so many")                                                                          \
-    X(MAKER, "maker", "FILE", "the maker's public key, named at a product's first import")                             \
+    X(MAKER, "maker", "FILE", "the maker: its public key at a product's first import, else its anchor")                \
     X(MODEL, "model", "MODEL", "hardware model")                                                                       \
     X(NAME, "name", "NAME", "a name for people")                                                                       \
     X(OUT, "out", "FILE", "where the result is written")                                                               \
@@ -46,6 +46,7 @@
     X(SITE, "site", "SITE", "site of the device")                                                                      \
     X(STATE, "state", "STATE", "only in this state")                                                                   \
     X(SUPPORT_END, "support-end", "DATE", "YYYY-MM-DD until which the maker supports it")                              \
+    X(TO, "to", "FILE", "the new owner's card (of its server: certs/owner.cose)")                                      \
     X(TRUST, "trust", "TRUST", "only of this trust: affirming, warning, contraindicated, none, silent")                \
     X(TYPE, "type", "TYPE", "only of this type")                                                                       \
     X(UKI, "uki", "FILE", "a unified kernel image; may be given up to four times")                                     \

@@ -339,3 +339,8 @@ int bp_cmd_device_retire(struct bp_cli *cli, const struct bp_args *args)
 {
     return run_act(cli, args, "retire");
 }
+
+int bp_cmd_device_permit(struct bp_cli *cli, const struct bp_args *args)
+{
+    return run_act(cli, args, "permit");
+}

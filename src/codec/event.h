@@ -95,6 +95,22 @@ enum bp_severity { BP_SEV_INFO, BP_SEV_NOTICE, BP_SEV_WARNING, BP_SEV_ALERT };
     X(84, RELEASE_REFUSED, "release-refused", WARNING, "A release was refused: {reason}", "T0862") \
     X(96, POLICY_PUBLISHED, "policy-published", NOTICE, "{actor} published policy {version}", "")  \
     X(97, POLICY_REFUSED, "policy-refused", WARNING, "A policy was refused: {reason}", "")         \
+    X(120, OWNERSHIP_IMPORTED, "ownership-imported", NOTICE,                                       \
+      "{actor} imported its chain of ownership: {owner} at epoch {epoch}", "")                     \
+    X(121, OWNERSHIP_FORK, "ownership-fork", ALERT,                                                \
+      "A second chain of ownership for one epoch was refused: {reason}", "T0848")                  \
+    X(122, OWNERSHIP_REFUSED, "ownership-refused", WARNING,                                        \
+      "A chain of ownership was refused: {reason}", "")                                            \
+    X(123, DEVICE_HANDED_OVER, "device-handed-over", NOTICE,                                       \
+      "{actor} hands the device over to {owner}", "")                                              \
+    X(124, DEVICE_LEFT, "device-left", NOTICE,                                                     \
+      "The device stated with its attestation key that it erased its keys", "")                    \
+    X(125, RETURN_PERMITTED, "return-permitted", WARNING,                                          \
+      "{actor} permits the retired device to return once: {reason}", "")                           \
+    X(126, DEVICE_RETURNED, "device-returned", WARNING,                                            \
+      "The retired device returned; the permit of {actor} is spent", "")                           \
+    X(127, DECOMMISSION_READ, "decommission-read", INFO,                                           \
+      "{actor} fetched its certificate of decommissioning", "")                                    \
     X(98, BASELINE_ACCEPTED, "baseline-accepted", NOTICE,                                          \
       "{actor} accepted the firmware of model {model}", "T0857")                                   \
     X(128, POSITION_MADE, "position-made", NOTICE,                                                 \

@@ -9,6 +9,9 @@
 #define TYPE_CARD      "owner-card"
 #define TYPE_ANCHOR    "maker-anchor"
 #define TYPE_CHAIN     "ownership-chain"
+#define TYPE_ERASURE   "owner-erasure"
+#define ATTEST_MAX     1024u
+#define SIG_MAX        640u
 
 static const char *const kind_names[] = {"", "assign", "transfer", "retire", "override"};
 
@@ -87,6 +90,12 @@ static bool is_chain(const struct bp_ownership_chain *v)
         ok = v->statement[i].n >= 1 && v->statement[i].n <= BP_OWNERSHIP_SIGNED_MAX;
     }
     return ok;
+}
+
+static bool is_erasure(const struct bp_owner_erasure *v)
+{
+    return v->device_id.n == 33 && v->epoch >= 1 && v->head.n == 32 && v->time_ms >= 0 && v->attest.n >= 1 &&
+           v->attest.n <= ATTEST_MAX && v->sig.n >= 1 && v->sig.n <= SIG_MAX;
 }
 
 /* --- reading --- */
@@ -279,6 +288,37 @@ bp_result bp_ownership_chain_read(bp_span in, struct bp_ownership_chain *ret)
     return r;
 }
 
+bp_result bp_owner_erasure_read(bp_span in, struct bp_owner_erasure *ret)
+{
+    struct bp_owner_erasure v = {0};
+    bp_rd rd = bp_rd_over(in);
+    *ret = v;
+    if (in.n > BP_OWNER_ERASURE_MAX) {
+        return BP_FAIL(LIMIT);
+    }
+    BP_TRY(bp_cbor_check(in));
+    v.unknown = get_head(&rd, BP_SPAN_STR(TYPE_ERASURE), 9, &v.minor);
+    need_key(&rd, 4);
+    v.device_id = bp_cbor_get_bstr_n(&rd, 33);
+    need_key(&rd, 5);
+    v.epoch = get_u32(&rd);
+    need_key(&rd, 6);
+    v.head = bp_cbor_get_bstr_n(&rd, 32);
+    need_key(&rd, 7);
+    v.time_ms = bp_cbor_get_int(&rd);
+    need_key(&rd, 8);
+    v.attest = get_bstr_max(&rd, ATTEST_MAX);
+    need_key(&rd, 9);
+    v.sig = get_bstr_max(&rd, SIG_MAX);
+    skip_unknown(&rd, v.unknown);
+    BP_TRY(bp_rd_finish(&rd));
+    if (!is_erasure(&v)) {
+        return BP_FAIL(MALFORMED);
+    }
+    *ret = v;
+    return BP_OK;
+}
+
 /* --- writing --- */
 
 static void put_head(bp_cw *w, uint32_t members, bp_span type)
@@ -382,5 +422,21 @@ bp_result bp_ownership_chain_write(const struct bp_ownership_chain *v, uint8_t *
     put_bytes(&w, 5, v->maker);
     put_list(&w, 6, v->statement, v->statements);
     put_bytes(&w, 7, v->card);
+    return finish(&w, ret_len);
+}
+
+bp_result bp_owner_erasure_write(const struct bp_owner_erasure *v, uint8_t *p, size_t cap, size_t *ret_len)
+{
+    if (!is_erasure(v)) {
+        return BP_FAIL(BAD_ARGUMENT);
+    }
+    bp_cw w = bp_cw_over(p, cap);
+    put_head(&w, 9, BP_SPAN_STR(TYPE_ERASURE));
+    put_bytes(&w, 4, v->device_id);
+    put_uint(&w, 5, v->epoch);
+    put_bytes(&w, 6, v->head);
+    put_uint(&w, 7, (uint64_t)v->time_ms);
+    put_bytes(&w, 8, v->attest);
+    put_bytes(&w, 9, v->sig);
     return finish(&w, ret_len);
 }

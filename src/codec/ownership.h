@@ -14,7 +14,7 @@
 #define BP_OWNER_CARD_CONTENT         "application/vnd.bedplate.owner-card+cbor"
 
 #define BP_OWNERSHIP_SPKI_MAX   160u /* DER of a P-256 or P-384 key */
-#define BP_OWNERSHIP_NAME_MAX   64u  /* bytes of an owner's or a maker's name */
+#define BP_OWNERSHIP_NAME_MAX   128u /* bytes of an owner's or a maker's name */
 #define BP_OWNERSHIP_MAKERS_MAX 4u   /* keys of one maker */
 #define BP_OWNERSHIP_CHAIN_MAX  32u  /* statements of one chain */
 #define BP_OWNERSHIP_MAX        512u /* bytes of a payload that we write, a card's likewise */
@@ -72,6 +72,19 @@ struct bp_ownership_chain {
     bp_span card;        /* 7, COSE_Sign1; empty: none shown */
 };
 
+/* What a device states when it leaves its owner; attest and sig are a quote by its attestation key over the rest. */
+#define BP_OWNER_ERASURE_MAX 2048u
+struct bp_owner_erasure {
+    uint64_t minor;
+    uint32_t unknown;
+    bp_span device_id; /* 4, 33 bytes */
+    uint32_t epoch;    /* 5, of the statement by which it leaves */
+    bp_span head;      /* 6, SHA-256 of that statement */
+    int64_t time_ms;   /* 7, by the device's clock */
+    bp_span attest;    /* 8, TPMS_ATTEST, 1..1024 bytes */
+    bp_span sig;       /* 9, TPMT_SIGNATURE, 1..640 bytes */
+};
+
 const char *bp_ownership_kind_name(enum bp_ownership_kind kind);
 
 /* Readers. ret is all zero on failure.
@@ -81,6 +94,7 @@ BP_MUST_CHECK bp_result bp_ownership_read(bp_span payload, struct bp_ownership *
 BP_MUST_CHECK bp_result bp_owner_card_read(bp_span payload, struct bp_owner_card *ret);
 BP_MUST_CHECK bp_result bp_maker_anchor_read(bp_span in, struct bp_maker_anchor *ret);
 BP_MUST_CHECK bp_result bp_ownership_chain_read(bp_span in, struct bp_ownership_chain *ret);
+BP_MUST_CHECK bp_result bp_owner_erasure_read(bp_span in, struct bp_owner_erasure *ret);
 
 /* Writers, of minor 0 (minor and unknown are not looked at).
  *   NO_SPACE  *ret_len tells the room needed      BAD_ARGUMENT  what the reader would refuse */
@@ -89,5 +103,6 @@ BP_MUST_CHECK bp_result bp_owner_card_write(const struct bp_owner_card *v, uint8
 BP_MUST_CHECK bp_result bp_maker_anchor_write(const struct bp_maker_anchor *v, uint8_t *p, size_t cap, size_t *ret_len);
 BP_MUST_CHECK bp_result bp_ownership_chain_write(const struct bp_ownership_chain *v, uint8_t *p, size_t cap,
                                                  size_t *ret_len);
+BP_MUST_CHECK bp_result bp_owner_erasure_write(const struct bp_owner_erasure *v, uint8_t *p, size_t cap, size_t *ret_len);
 
 #endif

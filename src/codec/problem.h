@@ -87,6 +87,14 @@
       "Attest over the connection of the device itself.")                                          \
     X(80, SIGNATURE, "bad-signature", 400, "A signature does not verify",                          \
       "Sign again with a key that is known here.")                                                 \
+    X(90, OWNERSHIP, "ownership-refused", 409, "The chain of ownership is not accepted",           \
+      "The detail names what is wrong with it; ask who signed it.")                                \
+    X(91, OWNERSHIP_FORK, "ownership-fork", 409, "Another chain was taken for the same epoch",     \
+      "Keep both files: whoever signed both gave one device away twice.")                          \
+    X(92, NO_OWNERSHIP, "no-ownership", 404, "No chain of ownership is known for this device",     \
+      "Ask the seller for it and import it, or invite the device.")                                \
+    X(93, ERASURE, "erasure-refused", 403, "It does not prove that the device left",               \
+      "Let the device attest again; the detail names what is wrong.")                              \
     X(81, OUTDATED, "outdated", 409, "Older than what is in force", "Publish a higher version.") \
     X(100, POSITION_FILLED, "position-filled", 409,                                                \
       "The position is filled, or the device fills another one",                                   \

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/fuzz/fuzz_ownership - statements, cards, anchors and chains of ownership, and the walk along a chain. What is read
+/* tests/fuzz/fuzz_ownership - statements, cards, anchors, chains and erasures of ownership, and the walk along a chain. What is read
  * is written again to the same bytes when it was of our minor; what is refused leaves zero; no chain that a fuzzer can make is
  * good, since it cannot sign, and the walk changes nothing but its result. */
+#include "codec/decommission.h"
+#include "core/erasure.h"
 #include "core/ownership.h"
 #include "fuzz/fuzz.h"
 #include "fuzz/signing.h"
@@ -90,6 +92,40 @@ static void try_chain(bp_span in)
     FUZZ_HOLDS(bp_ownership_vouches(fuzz_crypto(), &state, v.card, root, scratch) != BP_OWN_NONE);
 }
 
+static void try_erasure(bp_span in)
+{
+    struct bp_owner_erasure v;
+    uint8_t out[BP_OWNER_ERASURE_MAX];
+    size_t n = 0;
+    FUZZ_FILL(v);
+    if (bp_failed(bp_owner_erasure_read(in, &v))) {
+        FUZZ_HOLDS(is_zero(&v, sizeof v));
+        return;
+    }
+    same(in, v.minor, v.unknown, bp_owner_erasure_write(&v, out, sizeof out, &n), out, n);
+    FUZZ_HOLDS(!bp_owner_erasure_is_by(fuzz_crypto(), &v, v.attest));
+}
+
+static void try_decommission(bp_span in)
+{
+    static struct bp_decommission v;
+    static uint8_t out[BP_DECOMMISSION_FILE_MAX];
+    struct bp_decommission_file f;
+    size_t n = 0;
+    FUZZ_FILL(v);
+    FUZZ_FILL(f);
+    if (bp_failed(bp_decommission_read(in, &v))) {
+        FUZZ_HOLDS(is_zero(&v, sizeof v));
+    } else {
+        same(in, v.minor, v.unknown, bp_decommission_write(&v, out, sizeof out, &n), out, n);
+    }
+    if (bp_failed(bp_decommission_file_read(in, &f))) {
+        FUZZ_HOLDS(is_zero(&f, sizeof f));
+    } else {
+        same(in, f.minor, f.unknown, bp_decommission_file_write(&f, out, sizeof out, &n), out, n);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const bp_span in = bp_span_of(data, size);
@@ -97,5 +133,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     try_card(in);
     try_anchor(in);
     try_chain(in);
+    try_erasure(in);
+    try_decommission(in);
     return 0;
 }

@@ -49,6 +49,14 @@
       BP_ROUTE_JSON, BP_ROUTE_BODY, "Revoke a device for good")                                        \
     X(RETIRE, "POST", "/devices/{id}/retire", ADMIN, "devices", NO, DEVICE_RETIRED, KEEPER,        \
       BP_ROUTE_JSON, BP_ROUTE_BODY, "Retire a device for good")                                        \
+    X(PERMIT, "POST", "/devices/{id}/permit", ADMIN, "devices", NO, RETURN_PERMITTED, KEEPER,      \
+      BP_ROUTE_JSON, BP_ROUTE_BODY, "Permit one return of a retired device")                           \
+    X(DECOMMISSION, "GET", "/devices/{id}/decommission", ADMIN, "devices", NO, DECOMMISSION_READ,  \
+      KEEPER, BP_ROUTE_NOTHING, 0, "The certificate of decommissioning of a retired device")       \
+    X(OWNERSHIP, "GET", "/ownership/{id}", VIEWER, "devices", NO, NONE, KEEPER, BP_ROUTE_NOTHING,  \
+      0, "The chain of ownership of a device")                                                     \
+    X(OWNERSHIP_PUT, "POST", "/ownership", ADMIN, "devices", NO, OWNERSHIP_IMPORTED, KEEPER,       \
+      BP_ROUTE_JSON, BP_ROUTE_BODY, "Import a chain of ownership, or continue one")                    \
     X(INVITE, "POST", "/invitations", ADMIN, "devices", NO, INVITATION_MADE, KEEPER, BP_ROUTE_JSON,  \
       BP_ROUTE_BODY, "Invite a device")                                                              \
     X(POSITIONS, "GET", "/positions", VIEWER, "positions", NO, NONE, READER, BP_ROUTE_NOTHING, 0,      \

@@ -6,12 +6,16 @@
 #include "base/secret.h"
 #include "codec/base64.h"
 #include "codec/cbor.h"
+#include "codec/decommission.h"
+#include "codec/event.h"
 #include "codec/x509.h"
 #include "core/devid.h"
 #include "fleet/api/internal.h"
 #include "fleet/api/judge.h"
 #include "fleet/ipc/message.h"
+#include "fleet/registry/ownership.h"
 #include "fleet/releases/releases.h"
+#include "fleet/store/lists.h"
 #include "platform/alloc.h"
 
 #define BP_MODULE API
@@ -630,6 +634,205 @@ static bp_result escrow(struct call *c)
                        c->ret);
 }
 
+static bp_result permit(struct call *c)
+{
+    struct bp_member m[] = {{.name = "reason", .kind = BP_MEMBER_TEXT, .required = true, .max = 256}};
+    struct bp_device d;
+    enum bp_problem p = BP_P_NONE;
+    BP_TRY(members(c, m, 1));
+    BP_TRY(find_device(c, &d));
+    const bp_result r = bp_registry_permit(c->t->registry, d.n, m[0].text, actor(c), &p);
+    return bp_failed(r) ? passed(c, r, p, bp_device_state_name(d.state)) : answer_device(c, &d);
+}
+
+/* -- decommissioning --------------------------------------------------------------------------- */
+/* What the log says of the retirement, and the room that the statement points into. */
+struct retirement {
+    struct bp_device d;
+    struct bp_decommission v;
+    struct bp_key key[BP_DECOMMISSION_KEYS_MAX];
+    uint8_t digest[BP_DIGEST_SIZE];
+    char reason[BP_REASON_MAX + 1];
+    char actor[BP_NAME_MAX + 1];
+    bool is_found;
+    uint8_t payload[BP_DECOMMISSION_MAX];
+};
+
+static bp_result take_event(void *self, const struct bp_event_item *e)
+{
+    struct retirement *x = self;
+    struct bp_event event;
+    if (x->is_found || bp_failed(bp_event_read(e->body, &event))) {
+        return BP_OK;
+    }
+    const struct bp_event_detail *why = bp_event_detail_of(&event, BP_SPAN_STR("reason"));
+    x->is_found = true;
+    x->v.event = e->number;
+    x->v.retired_ms = event.time_ms;
+    copy(why != NULL ? why->bytes : BP_SPAN_EMPTY, x->reason, sizeof x->reason);
+    copy(event.actor, x->actor, sizeof x->actor);
+    if (e->digest.n == sizeof x->digest) {
+        memcpy(x->digest, e->digest.p, sizeof x->digest);
+    }
+    return BP_OK;
+}
+
+static bp_result write_retirement(struct call *c, struct retirement *x, size_t *ret_n)
+{
+    const struct bp_event_filter filter = {.device = x->d.n, .type = BP_EV_DEVICE_RETIRED, .from = INT64_MAX};
+    uint64_t last = 0;
+    bool more = false;
+    size_t n = 0;
+    if (x->d.state != BP_ST_RETIRED) {
+        return refuse(c, BP_P_WRONG_STATE, bp_device_state_name(x->d.state));
+    }
+    BP_TRY(bp_list_events(c->t->store, &filter, 1, &last, &more, take_event, x));
+    BP_TRY(bp_store_key_of(c->t->store, x->d.n, x->key, BP_DECOMMISSION_KEYS_MAX, &n));
+    if (!x->is_found || n == 0) {
+        return refuse(c, BP_P_NOT_FOUND, "the log has no event of its retirement any more");
+    }
+    x->v.device_id = BP_SPAN_OF(x->d.id);
+    x->v.pseudonym = bp_span_cstr(x->d.pseudonym);
+    x->v.reason = bp_span_cstr(x->reason);
+    x->v.actor = bp_span_cstr(x->actor);
+    x->v.digest = BP_SPAN_OF(x->digest);
+    for (size_t i = 0; i < n; i++) {
+        x->v.key[x->v.keys++] = BP_SPAN_OF(x->key[i].spki);
+    }
+    return bp_decommission_write(&x->v, x->payload, sizeof x->payload, ret_n);
+}
+
+/* The signer's answer becomes a file that anybody can check with the root. */
+static bp_result decommission_then(void *self, struct bp_turn *t, uint64_t status, bp_span body, bp_span kept,
+                                   struct bp_ex_answer *ret)
+{
+    const struct bp_api_writer *w = self;
+    struct bp_api_room room = {t->room, t->room_cap, 0};
+    struct bp_decommission_file file = {.root = w->root_der, .signer = w->bind_der};
+    size_t n = 0;
+    (void)kept;
+    if (status != 0 || bp_failed(bp_msg_bytes_read(body, &file.statement))) {
+        bp_api_problem(&room, status == 0 ? BP_P_UNAVAILABLE : (enum bp_problem)status, "the certificate was not signed", 5, ret);
+        return BP_OK;
+    }
+    BP_TRY(bp_decommission_file_write(&file, t->room, t->room_cap, &n));
+    *ret = (struct bp_ex_answer){.status = 200, .content_type = BP_SPAN_STR("application/cbor"), .body = bp_span_of(t->room, n)};
+    return BP_OK;
+}
+
+static bp_result decommission(struct call *c)
+{
+    size_t n = 0;
+    size_t asked = 0;
+    struct retirement *x = bp_alloc(sizeof *x);
+    uint8_t *ask = bp_alloc(BP_DECOMMISSION_MAX + 64);
+    bp_result r = x != NULL && ask != NULL ? find_device(c, &x->d) : BP_FAIL(NO_MEMORY);
+    if (!bp_failed(r)) {
+        r = write_retirement(c, x, &n);
+    }
+    if (!bp_failed(r)) {
+        r = note_of(c, BP_EV_DECOMMISSION_READ, &x->d);
+    }
+    if (!bp_failed(r)) {
+        r = bp_msg_bytes_write(bp_span_of(x->payload, n), ask, BP_DECOMMISSION_MAX + 64, &asked);
+    }
+    if (!bp_failed(r)) {
+        c->t->ask.body = bp_api_put(&c->room, bp_span_of(ask, asked));
+        c->t->ask.keep = bp_api_put(&c->room, BP_SPAN_OF(x->d.id));
+        c->t->ask.op = "decommission";
+        c->t->ask.then = decommission_then;
+    }
+    bp_free(ask);
+    bp_free(x);
+    return r;
+}
+
+/* -- ownership --------------------------------------------------------------------------------- */
+#define CHAIN_TEXT_MAX BP_BASE64_SIZE(BP_OWNERSHIP_FILE_MAX)
+
+static const char *phase_name(enum bp_owned_phase phase)
+{
+    static const char *const names[] = {"", "ours", "handed-over", "gone"};
+    return (unsigned)phase < sizeof names / sizeof names[0] ? names[phase] : "";
+}
+
+static bp_result answer_owned(struct call *c, bp_span id, uint16_t status)
+{
+    struct bp_owned o;
+    size_t n = 0;
+    const bp_result got = bp_store_owned(c->t->store, id, &o);
+    if (bp_is(got, BP_E_NOT_FOUND)) {
+        return refuse(c, BP_P_NO_OWNERSHIP, "");
+    }
+    BP_TRY(got);
+    uint8_t *chain = bp_alloc(BP_OWNERSHIP_FILE_MAX);
+    char *text = bp_alloc(CHAIN_TEXT_MAX);
+    bp_result r = chain != NULL && text != NULL ? BP_OK : BP_FAIL(NO_MEMORY);
+    if (!bp_failed(r)) {
+        r = bp_registry_chain(c->t->registry, id, o.phase == BP_OWNED_OURS ? c->w->owner_card : BP_SPAN_EMPTY, chain,
+                              BP_OWNERSHIP_FILE_MAX, &n);
+    }
+    if (!bp_failed(r)) {
+        bp_wr wr = bp_wr_over(text, CHAIN_TEXT_MAX);
+        bp_base64_write(&wr, bp_span_of(chain, n));
+        r = bp_api_json(&c->room, status,
+                        json_pack("{s:o, s:s, s:i, s:o, s:o, s:o, s:s%}", "device", bp_api_hex(id), "phase",
+                                  phase_name(o.phase), "epoch", (int)o.epoch, "head", bp_api_hex(BP_SPAN_OF(o.head)), "since",
+                                  bp_api_time(o.at_ms), "left", json_boolean(o.erasure.n != 0), "chain", text,
+                                  bp_wr_span(&wr).n),
+                        c->ret);
+    }
+    bp_free(chain);
+    bp_free(text);
+    return r;
+}
+
+static bp_result ownership_get(struct call *c)
+{
+    uint8_t id[BP_ID_SIZE];
+    return bp_failed(bp_devid_from_hex(c->m.param[0], id)) ? refuse(c, BP_P_NO_OWNERSHIP, "")
+                                                            : answer_owned(c, BP_SPAN_OF(id), 200);
+}
+
+/* What is refused is told in an event, so the act is kept all the same. */
+static bp_result own(struct call *c, bp_span chain, const struct bp_place *place)
+{
+    struct bp_owned o;
+    char detail[BP_REASON_MAX + 1];
+    enum bp_problem p = BP_P_NONE;
+    const bp_result r =
+        bp_registry_own(c->t->registry, chain, c->w->owner_card, place, actor(c), &o, detail, &p);
+    if (bp_is(r, BP_E_DENIED) && p != BP_P_NONE) {
+        return told(c, p, detail);
+    }
+    BP_TRY(r);
+    return answer_owned(c, BP_SPAN_OF(o.id), 201);
+}
+
+static bp_result ownership_put(struct call *c)
+{
+    struct bp_member m[] = {{.name = "zone", .kind = BP_MEMBER_TEXT, .max = BP_NAME_MAX},
+                            {.name = "site", .kind = BP_MEMBER_TEXT, .max = BP_NAME_MAX},
+                            {.name = "model", .kind = BP_MEMBER_TEXT, .max = BP_NAME_MAX},
+                            {.name = "name", .kind = BP_MEMBER_TEXT, .max = BP_NAME_MAX},
+                            {.name = "chain", .kind = BP_MEMBER_TEXT, .required = true, .max = CHAIN_TEXT_MAX}};
+    BP_TRY(members(c, m, 5));
+    if (c->w->owner_card.n == 0) {
+        return refuse(c, BP_P_OWNERSHIP, "this server has no owner's card (bedplate ownership card makes one)");
+    }
+    const struct bp_place place = place_of(m);
+    uint8_t *chain = bp_alloc(BP_OWNERSHIP_FILE_MAX);
+    if (chain == NULL) {
+        return BP_FAIL(NO_MEMORY);
+    }
+    bp_wr wr = bp_wr_over(chain, BP_OWNERSHIP_FILE_MAX);
+    bp_base64_read(&wr, m[4].text);
+    const bp_result r = bp_failed(bp_wr_finish(&wr)) ? refuse(c, BP_P_MALFORMED, "chain is not base64")
+                                                     : own(c, bp_wr_span(&wr), &place);
+    bp_free(chain);
+    return r;
+}
+
 static bp_result invite(struct call *c)
 {
     struct bp_member m[] = {PLACE_MEMBERS, {.name = "expires_s", .kind = BP_MEMBER_INT}};
@@ -814,6 +1017,10 @@ static handler *const handlers[BP_API_COUNT] = {
     [BP_API_RELEASE_DEVICE] = act_on_device,
     [BP_API_REVOKE] = act_on_device,
     [BP_API_RETIRE] = act_on_device,
+    [BP_API_PERMIT] = permit,
+    [BP_API_DECOMMISSION] = decommission,
+    [BP_API_OWNERSHIP] = ownership_get,
+    [BP_API_OWNERSHIP_PUT] = ownership_put,
     [BP_API_INVITE] = invite,
     [BP_API_SUCCEED] = succeed,
     [BP_API_ACTION_APPROVE] = action_decide,

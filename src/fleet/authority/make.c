@@ -6,7 +6,8 @@
 #include "fleet/authority/site.h"
 
 #include "base/secret.h"
-#include "codec/cbor.h"
+#include "codec/cose.h"
+#include "codec/ownership.h"
 #include "fleet/authority/internal.h"
 #include "platform/alloc.h"
 #include "platform/linux/file.h"
@@ -38,6 +39,7 @@ struct maker {
     char operator_name[BP_SITE_TEXT_MAX + 16];
     struct bp_key *key[BP_SITE_CERTS];
     bool is_in_token[BP_SITE_CERTS];
+    struct bp_key *owner;
     uint8_t der[BP_SITE_CERTS][BP_CERT_MAX];
     size_t der_n[BP_SITE_CERTS];
 };
@@ -201,7 +203,29 @@ static bp_result save_keys(const struct maker *m, const char *passphrase)
     BP_TRY(path_of(m, "root-key.pem", path));
     BP_TRY(bp_key_save(m->key[BP_SITE_CERT_ROOT], path, bp_span_cstr(passphrase)));
     BP_TRY(path_of(m, "recovery-key.pem", path));
-    return bp_key_save(m->key[BP_SITE_CERT_RECOVERY], path, bp_span_cstr(passphrase));
+    BP_TRY(bp_key_save(m->key[BP_SITE_CERT_RECOVERY], path, bp_span_cstr(passphrase)));
+    BP_TRY(path_of(m, "owner-key.pem", path));
+    return bp_key_save(m->owner, path, bp_span_cstr(passphrase));
+}
+
+/* The owner's word that servers under this root are its own: a device believes the owner, not the root. */
+static bp_result make_owner(struct maker *m)
+{
+    uint8_t root[BP_SHA256_SIZE], kid[BP_SHA256_SIZE];
+    uint8_t payload[BP_OWNERSHIP_MAX], card[BP_OWNERSHIP_SIGNED_MAX], scratch[2 * BP_OWNERSHIP_SIGNED_MAX];
+    size_t n = 0, card_n = 0;
+    BP_TRY(bp_key_make(BP_KEY_P256, &m->owner));
+    const bp_span spki = bp_key_spki(m->owner);
+    const struct bp_signer signer = bp_key_signer(m->owner);
+    BP_TRY(bp_hash(m->crypto, BP_HASH_SHA256, spki, kid));
+    BP_TRY(bp_hash(m->crypto, BP_HASH_SHA256, bp_span_of(m->der[BP_SITE_CERT_ROOT], m->der_n[BP_SITE_CERT_ROOT]), root));
+    const struct bp_owner_card v = {
+        .key = spki, .name = bp_span_cstr(m->make->org), .root = BP_SPAN_OF(root), .created_ms = m->now_ms};
+    BP_TRY(bp_owner_card_write(&v, payload, sizeof payload, &n));
+    const struct bp_cose_header header = {BP_SPAN_STR(BP_OWNER_CARD_CONTENT), BP_SPAN_OF(kid), BP_SPAN_EMPTY};
+    BP_TRY(bp_cose_sign1_write(&signer, &header, bp_span_of(payload, n), BP_SPAN_EMPTY, scratch, sizeof scratch, card,
+                               sizeof card, &card_n));
+    return write_file(m, "certs/owner.cose", BP_FILE_PUBLIC, bp_span_of(card, card_n));
 }
 
 static bp_result make_secret(const struct maker *m, const char *relative)
@@ -254,6 +278,7 @@ static bp_result fill(struct maker *m, const char *passphrase)
     for (enum bp_site_cert i = BP_SITE_CERT_ROOT; i < BP_SITE_CERTS; i = (enum bp_site_cert)(i + 1)) {
         BP_TRY(make_cert(m, i));
     }
+    BP_TRY(make_owner(m));
     BP_TRY(save_keys(m, passphrase));
     BP_TRY(make_secret(m, "secrets/nonce"));
     BP_TRY(make_secret(m, "secrets/owner"));
@@ -352,5 +377,6 @@ bp_result bp_site_make(const struct bp_site_make *make, struct bp_crypto *c, con
     if (bp_failed(r)) {
         take_back(&m);
     }
+    bp_key_free(m.owner);
     return r;
 }

@@ -5,6 +5,7 @@
 #include "base/secret.h"
 #include "codec/cbor.h"
 #include "codec/x509.h"
+#include "core/ownership.h"
 #include "fleet/authority/internal.h"
 #include "platform/alloc.h"
 #include "platform/linux/file.h"
@@ -170,6 +171,27 @@ static bp_result check_signed_by(struct bp_crypto *c, bp_span cert, bp_span by_c
     return bp_x509_verify(c, &by.key, x.alg, x.tbs, x.signature);
 }
 
+/* Signed by the key that it names, for servers under this root. */
+static bp_result read_owner_card(struct bp_site *site, struct bp_crypto *c)
+{
+    char path[BP_SITE_PATH_MAX];
+    uint8_t scratch[BP_OWNERSHIP_SCRATCH];
+    uint8_t *card = NULL;
+    size_t n = 0;
+    struct bp_owner_card v;
+    BP_TRY(bp_site_path(site, "certs/owner.cose", path, sizeof path));
+    const bp_result r = bp_file_read(path, BP_FILE_PUBLIC, BP_OWNERSHIP_SIGNED_MAX, &card, &n);
+    if (bp_is(r, BP_E_NOT_FOUND)) {
+        return BP_OK; /* made by a version that had none */
+    }
+    BP_TRY(r);
+    site->owner_card = bp_span_of(card, n);
+    if (bp_owner_card_check(c, site->owner_card, scratch, &v) != BP_OWN_NONE) {
+        return BP_FAIL(BAD_SIGNATURE);
+    }
+    return bp_span_equal(v.root, BP_SPAN_OF(site->root_hash)) ? BP_OK : BP_FAIL(DENIED);
+}
+
 static bp_result read_all(struct bp_site *site, struct bp_crypto *c)
 {
     bool has_old = false;
@@ -184,7 +206,8 @@ static bp_result read_all(struct bp_site *site, struct bp_crypto *c)
         BP_TRY(check_signed_by(c, site->cert[i], site->cert[bp_site_rows[i].by]));
     }
     BP_TRY(check_signed_by(c, site->issuing_old, site->cert[BP_SITE_CERT_ROOT]));
-    return bp_hash(c, BP_HASH_SHA256, site->cert[BP_SITE_CERT_ROOT], site->root_hash);
+    BP_TRY(bp_hash(c, BP_HASH_SHA256, site->cert[BP_SITE_CERT_ROOT], site->root_hash));
+    return read_owner_card(site, c);
 }
 
 bp_result bp_site_load(const char *dir, struct bp_crypto *c, struct bp_site **ret)
@@ -212,14 +235,15 @@ void bp_site_free(struct bp_site *site)
     if (site == NULL) {
         return;
     }
+    void *p;
     for (size_t i = 0; i < BP_SITE_CERTS; i++) {
-        void *p;
         memcpy(&p, &site->cert[i].p, sizeof p);
         bp_free(p);
     }
-    void *old;
-    memcpy(&old, &site->issuing_old.p, sizeof old);
-    bp_free(old);
+    memcpy(&p, &site->issuing_old.p, sizeof p);
+    bp_free(p);
+    memcpy(&p, &site->owner_card.p, sizeof p);
+    bp_free(p);
     bp_free(site);
 }
 
@@ -333,7 +357,7 @@ bp_result bp_site_secret(const struct bp_site *site, const char *name, uint8_t r
 
 const char *bp_site_owner_key(const struct bp_site *site)
 {
-    static const char *const names[] = {"root-key.pem", "recovery-key.pem"};
+    static const char *const names[] = {"root-key.pem", "recovery-key.pem", "owner-key.pem"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char path[BP_SITE_PATH_MAX];
         struct stat st;

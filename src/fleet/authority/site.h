@@ -10,8 +10,10 @@
  *                                the Nth issuing CA after the first: issuing-N, its key keys/ca/issuing-N.pem
  *     DIR/keys/SIGNER/NAME.pem   tls: server   log: log, result   ca: issuing, infra, operators, brownfield, bind
  *                                not those that lie in a token; then ca/pin is the token's PIN
+ *     DIR/certs/owner.cose       the owner's card (docs/protocol/ownership.md); missing likewise
  *     DIR/root-key.pem           encrypted; to be moved off
  *     DIR/recovery-key.pem       encrypted likewise; to be moved off: it opens what devices have in escrow
+ *     DIR/owner-key.pem          encrypted likewise; to be moved off: it hands devices over
  *     DIR/secrets/NAME           nonce, owner (32 bytes each)
  *     DIR/state/SIGNER/          what a signer must not forget
  *     DIR/anchors/CLASS-*.pem    accepted issuers of endorsement certificates
@@ -49,7 +51,7 @@ enum bp_site_cert {
     BP_SITE_CERTS
 };
 
-/* Every key but the root's and the recovery key. */
+/* Every key but those that are the owner's: the root's, the recovery key, the owner's own. */
 enum bp_site_key {
     BP_SITE_KEY_SERVER,
     BP_SITE_KEY_LOG,
@@ -75,6 +77,7 @@ struct bp_site {
     unsigned issuing_number; /* of the issuing CA in force: 0 the first, one more with each roll-over */
     bp_span issuing_old;     /* the one before it, while its certificates count; empty: none */
     bp_span cert[BP_SITE_CERTS]; /* DER, as long as the site */
+    bp_span owner_card;          /* COSE_Sign1; empty: this server claims no device by a chain of ownership */
     uint8_t root_hash[BP_SHA256_SIZE];
 };
 
@@ -100,8 +103,8 @@ const char *bp_site_key_name(enum bp_site_key which);
 const char *bp_site_key_file(enum bp_site_key which);
 /* Reads DIR/secrets/NAME; the caller wipes it. Errors of bp_file_read; MALFORMED  not 32 bytes */
 BP_MUST_CHECK bp_result bp_site_secret(const struct bp_site *site, const char *name, uint8_t ret[BP_SITE_SECRET]);
-/* The name of a key that must not be here, the root's or the recovery key, when it lies in DIR; else NULL. `run` refuses
- * then, except for evaluation. */
+/* The name of a key that must not be here (the root's, the recovery key, the owner's) when it lies in DIR; else NULL. `run`
+ * refuses then, except for evaluation. */
 const char *bp_site_owner_key(const struct bp_site *site);
 /* The public half of a certificate's key; spans point into the site. */
 BP_MUST_CHECK bp_result bp_site_public(const struct bp_site *site, enum bp_site_cert which, struct bp_pubkey *ret);
@@ -162,9 +165,9 @@ struct bp_site_make {
     void *self;
 };
 
-/* Makes DIR with all authorities. The root's key and the recovery key exist only here in memory, and in DIR/root-key.pem
- * and DIR/recovery-key.pem encrypted under ret_passphrase, which is kept nowhere. On failure nothing is left.
- * Keys that were made in a token are taken out of it again on failure.
+/* Makes DIR with all authorities. The root's key, the recovery key and the owner's key exist only here in memory, and in
+ * DIR/root-key.pem, DIR/recovery-key.pem and DIR/owner-key.pem encrypted under ret_passphrase, which is kept nowhere. On
+ * failure nothing is left: keys that were made in a token are taken out of it again.
  *   EXISTS  dir is there, or a key in the token      BAD_ARGUMENT  name, org or key_reach
  *   what files, keys, certificates and bp_pkcs11_key_make say */
 BP_MUST_CHECK bp_result bp_site_make(const struct bp_site_make *make, struct bp_crypto *c,

@@ -311,6 +311,11 @@ void bp_k_attest_device(struct bp_job *j)
 static bp_result place_of(struct bp_keeper *k, struct bp_attest *x, enum bp_problem *ret_problem)
 {
     const bp_span ak = bp_span_of(x->contact.ak, x->contact.ak_n);
+    char by[BP_NAME_MAX + 1];
+    if (x->contact.code[0] == 0 && x->device == 0) { /* unknown: a chain of ownership may say that it is ours */
+        const bp_result r = bp_registry_owned(&k->registry, BP_SPAN_OF(x->id), &x->place, by);
+        return bp_is(r, BP_E_NOT_FOUND) ? BP_OK : r;
+    }
     if (x->contact.code[0] == 0 ||
         (x->device != 0 && x->state != BP_ST_WAITING && is_ak(k, x->device, ak))) {
         return BP_OK;
@@ -382,7 +387,7 @@ static void attest_first(struct bp_job *j, const struct bp_evidence *ev)
         bp_k_refuse(j, bp_k_problem_of(r), NULL);
         return;
     }
-    if (known && bp_registry_may(d.state, BP_OP_ATTEST) != BP_P_NONE) {
+    if (known && bp_registry_may(d.state, BP_OP_ATTEST) != BP_P_NONE && !bp_registry_may_return(&k->registry, &d)) {
         bp_k_refuse_evidence(j, &d, BP_P_REVOKED, NULL);
         return;
     }

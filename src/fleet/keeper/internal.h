@@ -251,6 +251,12 @@ void bp_k_attest_device(struct bp_job *j);
 void bp_k_recovery(struct bp_job *j);
 void bp_k_escrow(struct bp_job *j);
 
+/* -- ownership.c ------------------------------------------------------------------------------- */
+void bp_k_ownership(struct bp_job *j);
+void bp_k_left(struct bp_job *j);
+/* The state that a device is told: its own, or that it was handed over. */
+const char *bp_k_life(struct bp_keeper *k, const struct bp_device *d);
+
 /* -- est.c ------------------------------------------------------------------------------------- */
 void bp_k_est_cacerts(struct bp_job *j);
 void bp_k_est_enrol(struct bp_job *j);

@@ -4,6 +4,7 @@
 
 #include "base/secret.h"
 #include "codec/device.h"
+#include "codec/ownership.h"
 
 #define BP_MODULE PROC
 
@@ -26,6 +27,8 @@ static const struct endpoint table[] = {
     {"enrol", "POST", "/bedplate/v1/attest", BP_MEDIA_CMW, BP_KEEPER_EVIDENCE_MAX, false,
      bp_k_attest_first},
     {"enrol", "GET", "/bedplate/v1/anchor", NULL, 0, false, bp_k_anchor},
+    {"enrol", "GET", "/bedplate/v1/ownership", NULL, 0, false, bp_k_ownership},
+    {"enrol", "POST", "/bedplate/v1/left", BP_MEDIA_CBOR, BP_OWNER_ERASURE_MAX, false, bp_k_left},
     {"enrol", "GET", EST "cacerts", NULL, 0, false, bp_k_est_cacerts},
     {"enrol", "POST", EST "simpleenroll", PKCS_10, BP_KEEPER_CSR_MAX, false, bp_k_est_enrol},
     {"enrol", "POST", EST "simplereenroll", PKCS_10, BP_KEEPER_CSR_MAX, false, bp_k_est_reenrol},

@@ -78,6 +78,7 @@ struct bp_keeper_config {
     bp_span infra_der;
     bp_span log_der; /* of the key that signs heads */
     bp_span recovery_der;   /* of the owner's recovery key; may be empty */
+    bp_span owner_card;     /* COSE_Sign1; may be empty */
     bp_span brownfield_der; /* may be empty */
     uint16_t device_port;   /* of the device listener, told in the challenge; 0: not told */
     struct bp_policy *policy; /* NULL: nothing is ever more than "not appraised" */

@@ -304,6 +304,7 @@ static bp_result write_answer(struct bp_job *j, const struct bp_device *d, const
     const int64_t left = t->due_ms - k->grace_ms - now;
     BP_TRY(bp_k_nonce(k, BP_SPAN_OF(d->id), t->seq + 1, now, nonce));
     const bool renew = is_renewal_due(k, d);
+    const char *life = bp_k_life(k, d);
     BP_TRY(bp_store_tree(k->store, &tree));
     const size_t head_n = tree.checkpoint.n < sizeof head ? tree.checkpoint.n : 0;
     if (head_n > 0) {
@@ -320,7 +321,7 @@ static bp_result write_answer(struct bp_job *j, const struct bp_device *d, const
                                 .head = bp_span_of(head, head_n),
                                 .tier = t->tier,
                                 .reason = bp_span_cstr(t->reason),
-                                .state = bp_span_cstr(bp_device_state_name(d->state)),
+                                .state = bp_span_cstr(life),
                                 .renew = renew,
                                 .time_ms = now};
     return bp_answer_write(&a, k->room, BP_K_ROOM, ret_n);

@@ -109,17 +109,18 @@ static void tell_person(const struct init *x, const char *root)
 {
     printf("Made %s: the server of %s at %s.\n\n", x->dir, x->org, x->name);
     printf("  root certificate         sha256:%s\n", root);
-    printf("  passphrase of its key    %s    (shown once; the recovery key's too)\n", x->passphrase);
+    printf("  passphrase of its key    %s    (shown once; of the recovery and the owner's key too)\n", x->passphrase);
     printf("  first operator's code    %s    (15 minutes, once)\n\n", x->code);
     printf("What to do next\n");
     if (x->evaluation) {
-        printf("  1. This server is for evaluation: root-key.pem and recovery-key.pem stay in %s. Do not run a plant\n"
-               "     with it.\n",
+        printf("  1. This server is for evaluation: root-key.pem, recovery-key.pem and owner-key.pem stay in %s. Do not\n"
+               "     run a plant with it.\n",
                x->dir);
     } else {
-        printf("  1. Move root-key.pem and recovery-key.pem out of %s to a medium that stays off this machine, and\n"
-               "     keep the passphrase apart from it. The server does not start while either key is here. The recovery\n"
-               "     key opens what `bedplate device recover` fetches: the lockout values of the devices' TPMs.\n",
+        printf("  1. Move root-key.pem, recovery-key.pem and owner-key.pem out of %s to a medium that stays off this\n"
+               "     machine, and keep the passphrase apart from it. The server does not start while one of them is here. The\n"
+               "     recovery key opens what `bedplate device recover` fetches: the lockout values of the devices' TPMs. The\n"
+               "     owner's key hands devices over (`bedplate device transfer`); certs/owner.cose is its card, for sellers.\n",
                x->dir);
     }
     printf("  2. Put the certificates of the makers of your chips into %s/anchors/, as discrete-*.pem, firmware-*.pem\n"

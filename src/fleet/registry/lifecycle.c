@@ -29,7 +29,8 @@ static const uint8_t table[BP_ST_COUNT][BP_OP_COUNT] = {
                        OP(USE) = BP_ST_QUARANTINED, OP(REBIND) = BP_ST_QUARANTINED,
                        OP(RELEASE) = BP_ST_ACTIVE, OP(REVOKE) = BP_ST_REVOKED,
                        OP(RETIRE) = BP_ST_RETIRED},
-    /* REVOKED and RETIRED are for good. */
+    /* REVOKED is for good; RETIRED too, unless a person permits one return. */
+    ST(RETIRED) = {OP(RETURN) = BP_ST_CLAIMED},
 };
 
 enum bp_lifecycle bp_registry_next(enum bp_lifecycle state, enum bp_operation op)

@@ -259,8 +259,9 @@ static bp_result make_room(struct bp_registry *r, bp_span source, enum bp_proble
                                                                       : BP_OK;
 }
 
+/* by_chain: it is claimed by a chain of ownership, and there is no code to spend. */
 static bp_result contact_new(struct bp_registry *r, const struct bp_contact *c,
-                             const struct bp_invitation *invitation, struct bp_device *d,
+                             const struct bp_invitation *invitation, bool by_chain, struct bp_device *d,
                              enum bp_problem *ret_problem)
 {
     *d = (struct bp_device){.state = BP_ST_WAITING, .created_ms = r->now_ms, .state_ms = r->now_ms};
@@ -286,9 +287,49 @@ static bp_result contact_new(struct bp_registry *r, const struct bp_contact *c,
     if (invitation == NULL) {
         return note(r, BP_EV_DEVICE_WAITING, d, by_rule, detail, 2);
     }
+    if (by_chain) {
+        return note(r, BP_EV_DEVICE_CLAIMED, d, bp_span_cstr(invitation->by), detail, 3);
+    }
     BP_TRY(bp_store_invitation_use(r->store, BP_SPAN_OF(invitation->code), d->n));
     BP_TRY(note(r, BP_EV_DEVICE_CLAIMED, d, bp_span_cstr(invitation->by), detail, 3));
     return bp_registry_invited_to(r, invitation, d, ret_problem);
+}
+
+bp_result bp_registry_owned(struct bp_registry *r, bp_span id, struct bp_place *ret,
+                            char ret_by[BP_NAME_MAX + 1])
+{
+    struct bp_owned o = {0};
+    BP_TRY(bp_store_owned(r->store, id, &o));
+    if (o.phase != BP_OWNED_OURS) {
+        return BP_FAIL(NOT_FOUND);
+    }
+    *ret = o.place;
+    memcpy(ret_by, o.by, sizeof o.by);
+    return BP_OK;
+}
+
+bool bp_registry_may_return(struct bp_registry *r, const struct bp_device *d)
+{
+    struct bp_permit p = {0};
+    return bp_registry_next(d->state, BP_OP_RETURN) != BP_ST_NONE && !bp_failed(bp_store_permit(r->store, d->n, &p)) &&
+           p.expires_ms > r->now_ms;
+}
+
+/* A retired chip with a permit: its endorsement keys are dug up, and nothing else is. It brings a new attestation key, or is
+ * refused as any other that shows a buried one. */
+static bp_result contact_returns(struct bp_registry *r, const struct bp_contact *c, struct bp_device *d,
+                                 enum bp_problem *ret_problem)
+{
+    struct bp_permit p = {0};
+    if (!bp_registry_may_return(r, d)) {
+        return REFUSE(REVOKED);
+    }
+    BP_TRY(bp_store_permit(r->store, d->n, &p));
+    BP_TRY(bp_store_permit_spend(r->store, d->n));
+    BP_TRY(bp_store_key_unbury(r->store, d->n));
+    BP_TRY(change(r, d, BP_OP_RETURN, BP_SPAN_STR("returned by a permit"), ret_problem));
+    BP_TRY(own_keys(r, d->n, c, ret_problem));
+    return note(r, BP_EV_DEVICE_RETURNED, d, bp_span_cstr(p.by), NULL, 0);
 }
 
 /* The same identity key with another attestation key: a cleared TPM, or state that was lost or
@@ -342,7 +383,9 @@ bp_result bp_registry_contact(struct bp_registry *r, const struct bp_contact *c,
         invited = own ? NULL : &invitation;
     }
     if (bp_is(got, BP_E_NOT_FOUND)) {
-        BP_TRY(contact_new(r, c, invited, &d, ret_problem));
+        const bool by_chain =
+            invited == NULL && !bp_failed(bp_registry_owned(r, c->id, &invitation.place, invitation.by));
+        BP_TRY(contact_new(r, c, by_chain ? &invitation : invited, by_chain, &d, ret_problem));
         *ret = d;
         return BP_OK;
     }
@@ -352,7 +395,9 @@ bp_result bp_registry_contact(struct bp_registry *r, const struct bp_contact *c,
     bp_span public_ = BP_SPAN_EMPTY;
     bp_span binding = BP_SPAN_EMPTY;
     if (bp_registry_next(d.state, BP_OP_ATTEST) == BP_ST_NONE) {
-        return REFUSE(REVOKED);
+        BP_TRY(contact_returns(r, c, &d, ret_problem));
+        *ret = d;
+        return BP_OK;
     }
     if (!bp_failed(known)) {
         BP_TRY(bp_store_ak(r->store, d.n, &public_, &binding));
@@ -494,6 +539,26 @@ bp_result bp_registry_retire(struct bp_registry *r, int64_t device, bp_span reas
     BP_TRY(switch_off(r, &d, 5)); /* cessationOfOperation */
     const struct bp_event_detail detail[] = {{BP_SPAN_STR("reason"), BP_VAL_TEXT, 0, reason}};
     return note(r, BP_EV_DEVICE_RETIRED, &d, actor, detail, 1);
+}
+
+bp_result bp_registry_permit(struct bp_registry *r, int64_t device, bp_span reason, bp_span actor,
+                             enum bp_problem *ret_problem)
+{
+    struct bp_device d = {0};
+    struct bp_permit p = {.device = device, .expires_ms = r->now_ms + BP_PERMIT_MS};
+    *ret_problem = BP_P_NONE;
+    BP_TRY(load(r, device, &d, ret_problem));
+    *ret_problem = bp_registry_may(d.state, BP_OP_RETURN);
+    if (*ret_problem != BP_P_NONE) {
+        return BP_FAIL(DENIED);
+    }
+    if (reason.n == 0 || !bp_registry_text(actor, p.by, sizeof p.by)) {
+        return REFUSE(VALUE);
+    }
+    BP_TRY(bp_store_permit_set(r->store, &p));
+    const struct bp_event_detail detail[] = {{BP_SPAN_STR("reason"), BP_VAL_TEXT, 0, reason},
+                                             {BP_SPAN_STR("expires_ms"), BP_VAL_INT, p.expires_ms, BP_SPAN_EMPTY}};
+    return note(r, BP_EV_RETURN_PERMITTED, &d, actor, detail, 2);
 }
 
 /* -- certificates and use ---------------------------------------------------------------------- */

@@ -42,6 +42,7 @@
     X(RELEASE, "release")                                                                          \
     X(REVOKE, "revoke")                                                                            \
     X(RETIRE, "retire")                                                                            \
+    X(RETURN, "return") /* a retired one comes back, with a permit */                                                                            \
     X(EXPIRE, "expire") /* nobody approved in time */
 enum bp_operation {
 #define BP_X(name, text) BP_OP_##name,
@@ -91,6 +92,18 @@ struct bp_contact {
  * holds it. WAITING_FULL, KEY_IN_USE, REVOKED, BAD_INVITATION, WRONG_STATE */
 BP_MUST_CHECK bp_result bp_registry_contact(struct bp_registry *r, const struct bp_contact *c,
                                             struct bp_device *ret, enum bp_problem *ret_problem);
+
+/* The place of a device that is not known yet and comes with no invitation, when a chain of ownership says that it is ours.
+ *   NOT_FOUND  no chain does */
+BP_MUST_CHECK bp_result bp_registry_owned(struct bp_registry *r, bp_span id, struct bp_place *ret,
+                                          char ret_by[BP_NAME_MAX + 1]);
+
+/* One return of a retired device is permitted, for BP_PERMIT_MS. WRONG_STATE, NOT_FOUND, VALUE (reason) */
+#define BP_PERMIT_MS (24 * 3600 * 1000LL)
+BP_MUST_CHECK bp_result bp_registry_permit(struct bp_registry *r, int64_t device, bp_span reason, bp_span actor,
+                                           enum bp_problem *ret_problem);
+/* Whether it is retired and a permit waits for its return; bp_registry_contact spends it. */
+bool bp_registry_may_return(struct bp_registry *r, const struct bp_device *d);
 
 /* Makes an invitation; ret_code (BP_CODE_TEXT + 1) is shown once and never stored.
  *   VALUE  the zone is empty, a name is too long, or expires is outside 1 s .. BP_INVITATION_MAX_MS

@@ -3,6 +3,8 @@
 #include "fleet/signer/ca.h"
 
 #include "codec/cbor.h"
+#include "codec/cose.h"
+#include "codec/decommission.h"
 #include "platform/linux/file.h"
 
 #define BP_MODULE SIGNER
@@ -250,6 +252,31 @@ static enum bp_ca_rule crl_old(struct bp_ca_signer *s, bp_span body)
     return s->issuing_old == NULL ? BP_CA_OP : list_of(s, true, body);
 }
 
+/* --- decommissioning --- */
+
+/* Signs nothing but certificates of decommissioning: the key must not be lent for other statements. */
+static enum bp_ca_rule decommission(struct bp_ca_signer *s, bp_span body)
+{
+    bp_span payload = BP_SPAN_EMPTY;
+    size_t made = 0;
+    const struct bp_signer signer = bp_key_signer(s->bind);
+    const struct bp_cose_header header = {BP_SPAN_STR(BP_DECOMMISSION_CONTENT), BP_SPAN_OF(s->bind_kid), BP_SPAN_EMPTY};
+    struct bp_decommission *v = bp_alloc(sizeof *v);
+    if (v == NULL) {
+        return BP_CA_INTERNAL;
+    }
+    const bool ok = !bp_failed(bp_msg_bytes_read(body, &payload)) && !bp_failed(bp_decommission_read(payload, v)) && v->unknown == 0;
+    bp_free(v);
+    if (!ok) {
+        return BP_CA_REQUEST;
+    }
+    if (bp_failed(bp_cose_sign1_write(&signer, &header, payload, BP_SPAN_EMPTY, s->scratch, CA_SCRATCH, s->room, BP_MSG_BODY_MAX,
+                                      &made))) {
+        return BP_CA_INTERNAL;
+    }
+    return ca_answer_bytes(s, bp_span_of(s->room, made));
+}
+
 /* --- the table --- */
 
 static const struct {
@@ -259,6 +286,7 @@ static const struct {
     {"credential", ca_credential},           {"bind", ca_bind}, {"issue", ca_issue}, {"issue-brownfield", issue_brownfield},
     {"issue-operator", issue_operator},      {"crl", crl},
     {"crl-old", crl_old},
+    {"decommission", decommission},
 };
 
 static const struct {

@@ -358,6 +358,13 @@ bp_result bp_store_key_bury(bp_store *s, int64_t device)
     return bp_q_run(&q, false);
 }
 
+bp_result bp_store_key_unbury(bp_store *s, int64_t device)
+{
+    struct bp_q q = bp_q_begin(s, BP_SQL_KEY_UNBURY);
+    bp_q_int(&q, device);
+    return bp_q_run(&q, true);
+}
+
 bp_result bp_store_key_forget(bp_store *s, int64_t device)
 {
     struct bp_q q = bp_q_begin(s, BP_SQL_KEY_FORGET);
@@ -420,6 +427,76 @@ bp_result bp_store_ak(bp_store *s, int64_t device, bp_span *ret_public, bp_span 
     *ret_public = bp_c_blob(&q);
     *ret_binding = bp_c_blob(&q);
     return BP_OK;
+}
+
+/* -- ownership --------------------------------------------------------------------------------- */
+bp_result bp_store_owned_set(bp_store *s, const struct bp_owned *o)
+{
+    struct bp_q q = bp_q_begin(s, BP_SQL_OWNED_SET);
+    bp_q_blob(&q, BP_SPAN_OF(o->id));
+    bp_q_int(&q, o->phase);
+    bp_q_int(&q, o->epoch);
+    bp_q_blob(&q, BP_SPAN_OF(o->head));
+    bp_q_place(&q, &o->place);
+    bp_q_text(&q, o->place.name);
+    bp_q_text(&q, o->by);
+    bp_q_int(&q, o->at_ms);
+    bp_q_blob(&q, o->chain);
+    bp_q_blob(&q, o->erasure);
+    return bp_q_run(&q, false);
+}
+
+/* The statement goes on: chain and erasure lie in it. */
+bp_result bp_store_owned(bp_store *s, bp_span id, struct bp_owned *ret)
+{
+    struct bp_owned o = {0};
+    struct bp_q q = bp_q_begin(s, BP_SQL_OWNED);
+    bp_q_blob(&q, id);
+    BP_TRY(bp_q_row(&q));
+    bp_c_fixed(&q, o.id, sizeof o.id);
+    o.phase = (enum bp_owned_phase)bp_c_int(&q);
+    o.epoch = (uint32_t)bp_c_int(&q);
+    bp_c_fixed(&q, o.head, sizeof o.head);
+    bp_c_place(&q, &o.place);
+    bp_c_text(&q, o.place.name, sizeof o.place.name);
+    bp_c_text(&q, o.by, sizeof o.by);
+    o.at_ms = bp_c_int(&q);
+    o.chain = bp_c_blob(&q);
+    o.erasure = bp_c_blob(&q);
+    BP_TRY(q.r);
+    *ret = o;
+    return BP_OK;
+}
+
+bp_result bp_store_permit_set(bp_store *s, const struct bp_permit *p)
+{
+    struct bp_q q = bp_q_begin(s, BP_SQL_PERMIT_SET);
+    bp_q_int(&q, p->device);
+    bp_q_text(&q, p->by);
+    bp_q_int(&q, p->expires_ms);
+    return bp_q_run(&q, false);
+}
+
+bp_result bp_store_permit(bp_store *s, int64_t device, struct bp_permit *ret)
+{
+    struct bp_permit p = {0};
+    struct bp_q q = bp_q_begin(s, BP_SQL_PERMIT);
+    bp_q_int(&q, device);
+    BP_TRY(bp_q_row(&q));
+    p.device = bp_c_int(&q);
+    bp_c_text(&q, p.by, sizeof p.by);
+    p.expires_ms = bp_c_int(&q);
+    bp_q_end(&q);
+    BP_TRY(q.r);
+    *ret = p;
+    return BP_OK;
+}
+
+bp_result bp_store_permit_spend(bp_store *s, int64_t device)
+{
+    struct bp_q q = bp_q_begin(s, BP_SQL_PERMIT_SPEND);
+    bp_q_int(&q, device);
+    return bp_q_run(&q, true);
 }
 
 /* -- invitations ------------------------------------------------------------------------------- */

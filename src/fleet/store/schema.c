@@ -188,4 +188,15 @@ static const char action_4[] =
 
 static const char *const step_4[] = {action_4, NULL};
 
-const char *const *const bp_migration[BP_STORE_SCHEMA] = {step_1, step_2, step_3, step_4};
+/* Whose devices are, and which retired one may come back once. A chain is known before its device comes. */
+static const char ownership_5[] =
+    "CREATE TABLE owned(id BLOB PRIMARY KEY CHECK(length(id)=33), phase INTEGER NOT NULL, epoch INTEGER NOT NULL,"
+    " head BLOB NOT NULL CHECK(length(head)=32), " PLACE ", name TEXT NOT NULL, by TEXT NOT NULL, at_ms INTEGER NOT NULL,"
+    " chain BLOB NOT NULL CHECK(length(chain)<=36864), erasure BLOB NOT NULL CHECK(length(erasure)<=4096))"
+    " STRICT, WITHOUT ROWID;"
+    "CREATE TABLE permit(device INTEGER PRIMARY KEY REFERENCES device(n) ON DELETE CASCADE, by TEXT NOT NULL,"
+    " expires_ms INTEGER NOT NULL) STRICT;";
+
+static const char *const step_5[] = {ownership_5, NULL};
+
+const char *const *const bp_migration[BP_STORE_SCHEMA] = {step_1, step_2, step_3, step_4, step_5};

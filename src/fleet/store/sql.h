@@ -74,6 +74,7 @@
                " VALUES(?,?,?,?,?)")                                                               \
     X(KEY, BP_FROM_KEY "WHERE spki=?")                                                             \
     X(KEY_BURY, "UPDATE key_index SET tombstone=1 WHERE device=?")                                 \
+    X(KEY_UNBURY, "UPDATE key_index SET tombstone=0 WHERE device=? AND role=1")                    \
     X(KEY_FORGET, "DELETE FROM key_index WHERE device=? AND tombstone=0")                          \
     X(KEY_BURIED, "SELECT spki FROM key_index INDEXED BY key_buried WHERE tombstone=1 AND spki>?"  \
                   " ORDER BY spki LIMIT ?")                                                        \
@@ -88,6 +89,13 @@
     X(ESCROW_NEWEST, BP_FROM_ESCROW "INDEXED BY escrow_order WHERE device=?"                       \
                                     " ORDER BY state_ms DESC, n DESC LIMIT 1 OFFSET ?")            \
     X(ESCROW_COUNT, "SELECT count(*) FROM (SELECT 1 FROM escrow WHERE device=? LIMIT ?)")          \
+    X(OWNED_SET, "INSERT OR REPLACE INTO owned(id, phase, epoch, head, zone, site, model, name, by,"    \
+                 " at_ms, chain, erasure) VALUES(?,?,?,?,?,?,?,?,?,?,?,?)")                         \
+    X(OWNED, "SELECT id, phase, epoch, head, zone, site, model, name, by, at_ms, chain, erasure"   \
+             " FROM owned WHERE id=?")                                                             \
+    X(PERMIT_SET, "INSERT OR REPLACE INTO permit(device, by, expires_ms) VALUES(?,?,?)")           \
+    X(PERMIT, "SELECT device, by, expires_ms FROM permit WHERE device=?")                          \
+    X(PERMIT_SPEND, "DELETE FROM permit WHERE device=?")                                           \
     X(INVITATION_ADD, "INSERT INTO invitation(code, zone, site, model, name, by, created_ms,"      \
                       " expires_ms, used_by, position) VALUES(?,?,?,?,?,?,?,?,0,?)")               \
     X(INVITATION, "SELECT code, zone, site, model, name, by, created_ms, expires_ms, used_by,"     \

@@ -23,7 +23,7 @@
 #include "base/result.h"
 #include "base/span.h"
 
-#define BP_STORE_SCHEMA   4 /* number of the newest migration */
+#define BP_STORE_SCHEMA   5 /* number of the newest migration */
 
 #define BP_ID_SIZE        33u
 #define BP_DIGEST_SIZE    32u
@@ -178,6 +178,8 @@ BP_MUST_CHECK bp_result bp_store_key_add(bp_store *s, const struct bp_key *k);
 BP_MUST_CHECK bp_result bp_store_key(bp_store *s, bp_span spki, struct bp_key *ret); /* NOT_FOUND */
 /* All keys of a device become tombstones. */
 BP_MUST_CHECK bp_result bp_store_key_bury(bp_store *s, int64_t device);
+/* Its endorsement keys are no tombstones any more: the chip may come back. The others stay buried. */
+BP_MUST_CHECK bp_result bp_store_key_unbury(bp_store *s, int64_t device);
 /* Takes away the keys of a waiting device that expired: it may come again. Tombstones stay. */
 BP_MUST_CHECK bp_result bp_store_key_forget(bp_store *s, int64_t device);
 /* Tombstones after a key (empty: from the start), in order; fewer than cap: no more. */
@@ -218,6 +220,42 @@ BP_MUST_CHECK bp_result bp_store_escrow_of(bp_store *s, int64_t device, bp_span 
 BP_MUST_CHECK bp_result bp_store_escrow_newest(bp_store *s, int64_t device, uint32_t skip,
                                                struct bp_escrow_row *ret);
 BP_MUST_CHECK bp_result bp_store_escrow_count(bp_store *s, int64_t device, uint32_t cap, uint32_t *ret);
+
+/* -- ownership
+ * -----------------------------------------------------------------------------------------------------
+ */
+enum bp_owned_phase {
+    BP_OWNED_OURS = 1,   /* the chain ends at this server's owner */
+    BP_OWNED_HANDED = 2, /* it goes on to another owner, and the device has not left yet */
+    BP_OWNED_GONE = 3    /* another owner's, or nobody's */
+};
+struct bp_owned {
+    uint8_t id[BP_ID_SIZE]; /* there need not be such a device yet */
+    enum bp_owned_phase phase;
+    uint32_t epoch;
+    uint8_t head[BP_DIGEST_SIZE];
+    struct bp_place place; /* where it belongs when it comes */
+    char by[BP_NAME_MAX + 1];
+    int64_t at_ms;
+    bp_span chain;   /* object ownership-chain, without a card */
+    bp_span erasure; /* what the device stated when it left; empty: nothing yet */
+};
+/* Puts it in the place of the one before. */
+BP_MUST_CHECK bp_result bp_store_owned_set(bp_store *s, const struct bp_owned *o);
+BP_MUST_CHECK bp_result bp_store_owned(bp_store *s, bp_span id, struct bp_owned *ret); /* NOT_FOUND */
+
+/* -- permits for one return
+ * -----------------------------------------------------------------------------------------------------
+ */
+struct bp_permit {
+    int64_t device;
+    char by[BP_NAME_MAX + 1];
+    int64_t expires_ms;
+};
+/* Puts it in the place of the one before. */
+BP_MUST_CHECK bp_result bp_store_permit_set(bp_store *s, const struct bp_permit *p);
+BP_MUST_CHECK bp_result bp_store_permit(bp_store *s, int64_t device, struct bp_permit *ret); /* NOT_FOUND */
+BP_MUST_CHECK bp_result bp_store_permit_spend(bp_store *s, int64_t device); /* NOT_FOUND: spent */
 
 /* -- invitations
  * ---------------------------------------------------------------------------------------------------

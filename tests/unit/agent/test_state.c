@@ -279,6 +279,29 @@ static void end(void)
     (void)rmdir(dir);
 }
 
+/* What the device knows of its owner: read as written, cut or impossible ones refused, kept in the folder and not forgotten with
+ * the owner's keys. */
+BP_CASE(owner_is_kept)
+{
+    struct bp_agent_owner o = {.has_maker = true, .anchor = {1}, .epoch = 3, .head = {2}, .has_counter = true, .is_stepping = true,
+                               .counter = {0x01800001, 7, 2, 5}, .counter_auth = {9}, .erasure_n = 4, .erasure = {1, 2, 3, 4}};
+    struct bp_agent_owner got;
+    size_t n = 0;
+    BP_NEED(!bp_failed(bp_agent_owner_write(&o, room, sizeof room, &n)));
+    BP_NEED(!bp_failed(bp_agent_owner_read(bp_span_of(room, n), &got)));
+    BP_CHECK(got.has_maker && got.epoch == 3 && got.is_stepping && got.counter.value == 7 && got.counter.index == 0x01800001 &&
+             got.erasure_n == 4 && got.anchor[0] == 1 && got.head[0] == 2 && got.counter_auth[0] == 9);
+    for (size_t cut = 0; cut < n; cut++) {
+        BP_CHECK(bp_failed(bp_agent_owner_read(bp_span_of(room, cut), &got)) && !got.has_maker);
+    }
+    o.has_counter = false; /* a step that no counter takes */
+    BP_NEED(!bp_failed(bp_agent_owner_write(&o, room, sizeof room, &n)));
+    BP_CHECK(bp_is(bp_agent_owner_read(bp_span_of(room, n), &got), BP_E_MALFORMED));
+    o = (struct bp_agent_owner){.erasure_n = 1}; /* leaving an owner that it never had */
+    BP_NEED(!bp_failed(bp_agent_owner_write(&o, room, sizeof room, &n)));
+    BP_CHECK(bp_is(bp_agent_owner_read(bp_span_of(room, n), &got), BP_E_MALFORMED));
+}
+
 /* clang-format off */
 BP_SUITE(agent_state,
     begin();
@@ -291,5 +314,6 @@ BP_SUITE(agent_state,
     BP_RUN(damage_never_passes_as_another_device)
     BP_RUN(slots_that_cannot_be_are_refused)
     BP_RUN(failures_leave_what_stood)
+    BP_RUN(owner_is_kept)
     BP_RUN(texts_are_kept)
     end();)

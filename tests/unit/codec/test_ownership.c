@@ -35,6 +35,26 @@ static struct bp_ownership_chain chain(void)
                                        .card = bp_span_of(some, 250)};
 }
 
+static struct bp_owner_erasure erasure(void)
+{
+    return (struct bp_owner_erasure){.device_id = bp_span_of(some, 33), .epoch = 2, .head = bp_span_of(some, 32),
+                                     .time_ms = 1790000000000, .attest = bp_span_of(some, 140), .sig = bp_span_of(some, 72)};
+}
+
+BP_CASE(erasure_round_trip)
+{
+    const struct bp_owner_erasure in = erasure();
+    struct bp_owner_erasure out;
+    size_t n = 0, m = 0;
+    BP_NEED(!bp_failed(bp_owner_erasure_write(&in, room, sizeof room, &n)));
+    BP_NEED(!bp_failed(bp_owner_erasure_read(bp_span_of(room, n), &out)));
+    BP_CHECK(out.epoch == 2 && out.time_ms == in.time_ms && bp_span_equal(out.attest, in.attest) && bp_span_equal(out.sig, in.sig));
+    BP_CHECK(!bp_failed(bp_owner_erasure_write(&out, back, sizeof back, &m)) && m == n && memcmp(room, back, n) == 0);
+    for (size_t cut = 0; cut < n; cut++) {
+        BP_CHECK(bp_failed(bp_owner_erasure_read(bp_span_of(room, cut), &out)) && out.epoch == 0);
+    }
+}
+
 BP_CASE(statement_round_trip)
 {
     static const enum bp_ownership_kind kinds[] = {BP_OWNERSHIP_ASSIGN, BP_OWNERSHIP_TRANSFER, BP_OWNERSHIP_RETIRE,
@@ -68,9 +88,10 @@ BP_CASE(statement_round_trip)
 
 BP_CASE(the_largest_statement_fits)
 {
-    static const uint8_t name[BP_OWNERSHIP_NAME_MAX] = "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijkl";
+    static uint8_t name[BP_OWNERSHIP_NAME_MAX];
     struct bp_ownership v = sample();
     size_t n = 0;
+    memset(name, 'x', sizeof name);
     v.kind = BP_OWNERSHIP_OVERRIDE;
     v.epoch = UINT32_MAX;
     v.to_key = bp_span_of(some, BP_OWNERSHIP_SPKI_MAX);
@@ -182,6 +203,30 @@ static bp_result read_chain(bp_span in)
 {
     static struct bp_ownership_chain v;
     return bp_ownership_chain_read(in, &v);
+}
+
+static bp_result read_erasure(bp_span in)
+{
+    struct bp_owner_erasure v;
+    return bp_owner_erasure_read(in, &v);
+}
+
+static void bad_erasures(void)
+{
+    static uint8_t long_sig[3 + 641] = {0x59, 0x02, 0x81};
+    const struct change rows[] = {{"type", "\x01", V("\x61x"), BP_E_UNSUPPORTED},
+                                  {"device_short", "\x04", V("\x41x"), BP_E_MALFORMED},
+                                  {"epoch_0", "\x05", bp_span_of("\0", 1), BP_E_MALFORMED},
+                                  {"head_short", "\x06", V("\x41x"), BP_E_MALFORMED},
+                                  {"before_1970", "\x07", V("\x20"), BP_E_MALFORMED},
+                                  {"no_attest", "\x08", V("\x40"), BP_E_MALFORMED},
+                                  {"sig_long", "\x09", BP_SPAN_OF(long_sig), BP_E_LIMIT},
+                                  {"no_sig", "\x09", BP_SPAN_EMPTY, BP_E_MALFORMED}};
+    const struct bp_owner_erasure v = erasure();
+    size_t n = 0;
+    if (!bp_failed(bp_owner_erasure_write(&v, room, sizeof room, &n))) {
+        try_changes("erasure", rows, sizeof rows / sizeof rows[0], bp_span_of(room, n), read_erasure);
+    }
 }
 
 static void bad_statements(void)
@@ -296,9 +341,11 @@ BP_SUITE(ownership_codec,
     BP_RUN(card_round_trip)
     BP_RUN(anchor_round_trip)
     BP_RUN(chain_round_trip)
+    BP_RUN(erasure_round_trip)
     BP_RUN(newer_minor_is_passed_over)
     BP_TABLE(bad_statements)
     BP_TABLE(bad_cards)
     BP_TABLE(bad_anchors)
     BP_TABLE(bad_chains)
+    BP_TABLE(bad_erasures)
     BP_RUN(not_written))

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/unit/core/test_ownership - chains of ownership: good ones, and each way in which one is not. */
+#include "core/erasure.h"
 #include "core/ownership.h"
 
 #include "codec/cose.h"
+#include "codec/tpm.h"
 #include "harness.h"
 #include "unit/signer.h"
 
@@ -437,6 +439,62 @@ BP_CASE(the_owner_vouches_for_its_root)
     BP_CHECK(bp_ownership_vouches(crypto, &s, made.chain.card, root, scratch) == BP_OWN_ENDED);
 }
 
+/* A quote by key k over exactly this statement, as a TPM makes one. */
+static void quote(int k, struct bp_owner_erasure *v, uint8_t attest[512], uint8_t sig[128])
+{
+    uint8_t extra[32];
+    uint8_t raw[BP_SIG_MAX];
+    size_t n = 0;
+    BP_CHECK(!bp_failed(bp_owner_erasure_hash(crypto, v, extra)));
+    const struct bp_tpm_attest a = {.type = BP_TPM_ST_QUOTE, .qualified_signer = BP_SPAN_STR("name"), .extra_data = BP_SPAN_OF(extra),
+                                    .safe = true, .pcr_digest = BP_SPAN_OF(extra)};
+    bp_wr wr = bp_wr_over(attest, 512);
+    bp_tpm_attest_write(&wr, &a);
+    v->attest = bp_wr_span(&wr);
+    BP_CHECK(!bp_failed(key[k].signer.sign(key[k].signer.self, v->attest, raw, sizeof raw, &n)) && n == 64);
+    const struct bp_tpm_sig s = {.scheme = BP_TPM_ALG_ECDSA, .hash = BP_TPM_ALG_SHA256, .r = bp_span_of(raw, 32),
+                                 .s = bp_span_of(raw + 32, 32)};
+    bp_wr w = bp_wr_over(sig, 128);
+    bp_tpm_sig_write(&w, &s);
+    v->sig = bp_wr_span(&w);
+}
+
+static bp_span attest_key(int k, uint32_t attributes, uint8_t room[256])
+{
+    const struct bp_tpm_public pub = {.type = BP_TPM_ALG_ECC, .name_alg = BP_TPM_ALG_SHA256, .attributes = attributes,
+                                      .sym_alg = BP_TPM_ALG_NULL, .scheme = BP_TPM_ALG_ECDSA, .scheme_hash = BP_TPM_ALG_SHA256,
+                                      .curve = BP_TPM_ECC_P256, .kdf = BP_TPM_ALG_NULL, .x = key[k].key.a, .y = key[k].key.b};
+    bp_wr wr = bp_wr_over(room, 256);
+    bp_tpm_public_write(&wr, &pub);
+    return bp_wr_span(&wr);
+}
+
+#define AK_ATTRIBUTES                                                                                                   \
+    (BP_TPMA_RESTRICTED | BP_TPMA_SIGN | BP_TPMA_FIXED_TPM | BP_TPMA_FIXED_PARENT | BP_TPMA_SENSITIVE_DATA_ORIGIN)
+
+BP_CASE(a_device_that_leaves_signs_what_it_states)
+{
+    uint8_t attest[512], sig[128], room[256], other[256], free_key[256];
+    const uint8_t head[32] = {5};
+    struct bp_owner_erasure v = {.device_id = BP_SPAN_OF(id), .epoch = 2, .head = BP_SPAN_OF(head), .time_ms = NOW};
+    quote(MAKER, &v, attest, sig);
+    const bp_span ak = attest_key(MAKER, AK_ATTRIBUTES, room);
+    BP_CHECK(bp_owner_erasure_is_by(crypto, &v, ak));
+    BP_CHECK(!bp_owner_erasure_is_by(crypto, &v, attest_key(OWNER, AK_ATTRIBUTES, other)));
+    /* A key that signs anything could have signed what no TPM stated. */
+    BP_CHECK(!bp_owner_erasure_is_by(crypto, &v, attest_key(MAKER, AK_ATTRIBUTES & ~BP_TPMA_RESTRICTED, free_key)));
+    v.epoch = 3;
+    BP_CHECK(!bp_owner_erasure_is_by(crypto, &v, ak));
+    v.epoch = 2;
+    v.time_ms++;
+    BP_CHECK(!bp_owner_erasure_is_by(crypto, &v, ak));
+    v.time_ms--;
+    v.device_id = BP_SPAN_OF(other_id);
+    BP_CHECK(!bp_owner_erasure_is_by(crypto, &v, ak));
+    v.device_id = BP_SPAN_OF(id);
+    BP_CHECK(bp_owner_erasure_is_by(crypto, &v, ak));
+}
+
 BP_CASE(every_fault_has_words)
 {
     for (unsigned i = 0; i < BP_OWN_FAULTS; i++) {
@@ -486,5 +544,6 @@ BP_SUITE(ownership,
     BP_TABLE(overrides)
     BP_RUN(an_override_with_a_damaged_cosignature_is_refused)
     BP_RUN(the_owner_vouches_for_its_root)
+    BP_RUN(a_device_that_leaves_signs_what_it_states)
     BP_RUN(every_fault_has_words)
     BP_RUN(keys_are_freed))

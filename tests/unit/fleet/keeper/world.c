@@ -201,6 +201,7 @@ static bool start_keeper(struct world *w)
                                    .infra_der = w->plant.site->cert[BP_SITE_CERT_INFRA],
                                    .log_der = w->plant.site->cert[BP_SITE_CERT_LOG],
                                    .recovery_der = w->plant.site->cert[BP_SITE_CERT_RECOVERY],
+                                   .owner_card = w->plant.site->owner_card,
                                    .brownfield_der = w->plant.site->cert[BP_SITE_CERT_BROWNFIELD],
                                    .policy = w->with_policy ? w->policy : NULL,
                                    .routes = &route,

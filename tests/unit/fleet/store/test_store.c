@@ -300,7 +300,7 @@ BP_CASE(a_store_of_the_step_before_is_moved_forward)
     BP_NEED(begin(&s) && !bp_failed(bp_store_begin(s)) && !bp_failed(add(s, 1)) && !bp_failed(bp_store_commit(s)));
     bp_store_free(s);
     s = NULL;
-    BP_NEED(exec("DROP TABLE escrow; DROP TABLE position; DROP TABLE action; ALTER TABLE invitation DROP COLUMN position;"
+    BP_NEED(exec("DROP TABLE escrow; DROP TABLE position; DROP TABLE action; DROP TABLE owned; DROP TABLE permit; ALTER TABLE invitation DROP COLUMN position;"
                  "DELETE FROM migration WHERE step>1; PRAGMA user_version=1"));
     BP_CHECK(bp_is(bp_store_open(path, BP_STORE_READ, "1.1", NULL, &s), BP_E_UNSUPPORTED)); /* a reader moves nothing */
     BP_NEED(!bp_failed(bp_store_open(path, BP_STORE_WRITE, "1.1", NULL, &s)));
@@ -324,6 +324,36 @@ BP_CASE(a_device_fills_one_position_and_a_position_has_one_device)
     BP_CHECK(!bp_failed(bp_store_position_fill(s, a.n, 2, 9)) && bp_is(bp_store_position_of(s, 1, &got), BP_E_NOT_FOUND));
     BP_CHECK(!bp_failed(bp_store_positions(s, 0, all, 3, &n)) && n == 2 && all[0].device == 2 && all[1].device == 0);
     BP_CHECK(!bp_failed(bp_store_positions(s, a.n, all, 3, &n)) && n == 1 && strcmp(all[0].tag, "B") == 0);
+    end(s);
+}
+
+BP_CASE(a_chain_is_kept_before_its_device_comes)
+{
+    bp_store *s = NULL;
+    struct bp_owned o = {.id = {1, 2}, .phase = BP_OWNED_OURS, .epoch = 1, .place = {.zone = "hall", .name = "press"},
+                         .by = "ann", .at_ms = 5, .chain = BP_SPAN_STR("chain")}, got = {0};
+    BP_NEED(begin(&s) && !bp_failed(bp_store_begin(s)));
+    BP_CHECK(bp_is(bp_store_owned(s, BP_SPAN_OF(o.id), &got), BP_E_NOT_FOUND));
+    BP_CHECK(!bp_failed(bp_store_owned_set(s, &o)) && !bp_failed(bp_store_owned(s, BP_SPAN_OF(o.id), &got)));
+    BP_CHECK(got.phase == BP_OWNED_OURS && got.epoch == 1 && strcmp(got.place.zone, "hall") == 0 && strcmp(got.by, "ann") == 0 &&
+             strcmp(got.place.name, "press") == 0 && bp_span_equal(got.chain, BP_SPAN_STR("chain")) && got.erasure.n == 0);
+    o.phase = BP_OWNED_GONE;
+    o.epoch = 2;
+    o.erasure = BP_SPAN_STR("gone");
+    BP_CHECK(!bp_failed(bp_store_owned_set(s, &o)) && !bp_failed(bp_store_owned(s, BP_SPAN_OF(o.id), &got)) &&
+             got.phase == BP_OWNED_GONE && got.epoch == 2 && bp_span_equal(got.erasure, BP_SPAN_STR("gone")));
+    end(s);
+}
+
+BP_CASE(a_permit_is_spent_once)
+{
+    bp_store *s = NULL;
+    struct bp_permit p = {.device = 1, .by = "ann", .expires_ms = 9}, got = {0};
+    BP_NEED(begin(&s) && !bp_failed(bp_store_begin(s)) && !bp_failed(add(s, 1)));
+    BP_CHECK(!bp_failed(bp_store_permit_set(s, &p)) && !bp_failed(bp_store_permit(s, 1, &got)) && got.expires_ms == 9 &&
+             strcmp(got.by, "ann") == 0);
+    BP_CHECK(!bp_failed(bp_store_permit_spend(s, 1)) && bp_is(bp_store_permit_spend(s, 1), BP_E_NOT_FOUND) &&
+             bp_is(bp_store_permit(s, 1, &got), BP_E_NOT_FOUND));
     end(s);
 }
 
@@ -359,4 +389,5 @@ BP_SUITE(store, BP_RUN(an_act_taken_back_leaves_the_others_of_its_group) BP_RUN(
     BP_RUN(a_newer_store_is_refused_with_the_version_that_reads_it) BP_RUN(a_file_of_another_program_is_refused)
     BP_RUN(no_statement_of_the_keeper_scans) BP_RUN(zone_counts_follow_states_and_moves) BP_RUN(a_code_serves_once)
     BP_RUN(a_store_of_the_step_before_is_moved_forward)
-    BP_RUN(a_device_fills_one_position_and_a_position_has_one_device) BP_RUN(escrows_of_a_device_stand_newest_first))
+    BP_RUN(a_device_fills_one_position_and_a_position_has_one_device) BP_RUN(escrows_of_a_device_stand_newest_first)
+    BP_RUN(a_chain_is_kept_before_its_device_comes) BP_RUN(a_permit_is_spent_once))
