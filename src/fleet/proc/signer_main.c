@@ -191,6 +191,7 @@ static void look_at_anchors(void *arg)
     if (fstat(s->anchors, &st) == 0 &&
         (st.st_mtim.tv_sec != s->anchors_time.tv_sec || st.st_mtim.tv_nsec != s->anchors_time.tv_nsec)) {
         bp_child_say(s->c, "the accepted issuers changed; starting again with them");
+        on_turn(s); /* what was signed is given out */
         bp_child_stop(s->c, BP_EXIT_OK);
         return;
     }
@@ -244,7 +245,7 @@ static void end(void *self)
 static void done(void *self)
 {
     struct signer *s = self;
-    let_go(s, BP_P_UNAVAILABLE);
+    let_go(s, BP_P_BUSY); /* not "unavailable": that says that a key's token is gone */
     for (size_t i = 0; i < PEERS_MAX; i++) {
         bp_peer_free(s->peer[i]);
     }
