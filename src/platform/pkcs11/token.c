@@ -87,7 +87,8 @@ static void stop(struct module *m)
 static bp_result load(const char *path, struct module **ret)
 {
     struct module *m = NULL;
-    for (size_t i = 0; i < BP_PKCS11_MODULES_MAX && m == NULL; i++) {
+    const size_t n = strlen(path);
+    for (size_t i = 0; i < BP_PKCS11_MODULES_MAX && m == NULL && n < sizeof modules[0].path; i++) {
         if (modules[i].f == NULL || strcmp(modules[i].path, path) == 0) {
             m = &modules[i];
         }
@@ -108,7 +109,7 @@ static bp_result load(const char *path, struct module **ret)
             (void)dlclose(so);
             return BP_FAIL(UNSUPPORTED);
         }
-        (void)strncpy(m->path, path, sizeof m->path - 1);
+        memcpy(m->path, path, n + 1);
     }
     *ret = m;
     return BP_OK;
