@@ -13,11 +13,13 @@
 #define ATTEST_MAX     1024u
 #define SIG_MAX        640u
 
-static const char *const kind_names[] = {"", "assign", "transfer", "retire", "override"};
+/* Lengths are known here: strlen is not among what a microcontroller must bring. */
+#define TEXT(literal) {(const uint8_t *)(literal), sizeof(literal) - 1}
+static const bp_span kind_names[] = {TEXT(""), TEXT("assign"), TEXT("transfer"), TEXT("retire"), TEXT("override")};
 
 const char *bp_ownership_kind_name(enum bp_ownership_kind kind)
 {
-    return (unsigned)kind < sizeof kind_names / sizeof kind_names[0] ? kind_names[kind] : "";
+    return (unsigned)kind < sizeof kind_names / sizeof kind_names[0] ? (const char *)kind_names[kind].p : "";
 }
 
 /* --- what is allowed --- */
@@ -140,7 +142,7 @@ static enum bp_ownership_kind get_kind(bp_rd *rd)
 {
     const bp_span s = bp_cbor_get_tstr(rd);
     for (unsigned i = BP_OWNERSHIP_ASSIGN; i <= BP_OWNERSHIP_OVERRIDE; i++) {
-        if (bp_span_equal(s, bp_span_cstr(kind_names[i]))) {
+        if (bp_span_equal(s, kind_names[i])) {
             return (enum bp_ownership_kind)i;
         }
     }
@@ -373,7 +375,7 @@ bp_result bp_ownership_write(const struct bp_ownership *v, uint8_t *p, size_t ca
     bp_cw w = bp_cw_over(p, cap);
     put_head(&w, 13, BP_SPAN_STR(TYPE_STATEMENT));
     put_bytes(&w, 4, v->device_id);
-    put_text(&w, 5, bp_span_cstr(kind_names[v->kind]));
+    put_text(&w, 5, kind_names[v->kind]);
     put_uint(&w, 6, v->epoch);
     put_bytes(&w, 7, v->prev);
     put_bytes(&w, 8, v->from_key);
