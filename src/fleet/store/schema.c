@@ -199,4 +199,9 @@ static const char ownership_5[] =
 
 static const char *const step_5[] = {ownership_5, NULL};
 
-const char *const *const bp_migration[BP_STORE_SCHEMA] = {step_1, step_2, step_3, step_4, step_5};
+/* Certificates since a moment are counted, against what the signer recorded. */
+static const char since_6[] = "CREATE INDEX certificate_since ON certificate(not_before_ms);";
+
+static const char *const step_6[] = {since_6, NULL};
+
+const char *const *const bp_migration[BP_STORE_SCHEMA] = {step_1, step_2, step_3, step_4, step_5, step_6};

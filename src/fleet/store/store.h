@@ -23,7 +23,7 @@
 #include "base/result.h"
 #include "base/span.h"
 
-#define BP_STORE_SCHEMA   5 /* number of the newest migration */
+#define BP_STORE_SCHEMA   6 /* number of the newest migration */
 
 #define BP_ID_SIZE        33u
 #define BP_DIGEST_SIZE    32u
