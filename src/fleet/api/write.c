@@ -662,7 +662,7 @@ static bp_result take_event(void *self, const struct bp_event_item *e)
 {
     struct retirement *x = self;
     struct bp_event event;
-    if (x->is_found || bp_failed(bp_event_read(e->body, &event))) {
+    if ((x->is_found && e->number < x->v.event) || bp_failed(bp_event_read(e->body, &event))) {
         return BP_OK;
     }
     const struct bp_event_detail *why = bp_event_detail_of(&event, BP_SPAN_STR("reason"));
@@ -679,14 +679,18 @@ static bp_result take_event(void *self, const struct bp_event_item *e)
 
 static bp_result write_retirement(struct call *c, struct retirement *x, size_t *ret_n)
 {
-    const struct bp_event_filter filter = {.device = x->d.n, .type = BP_EV_DEVICE_RETIRED, .from = INT64_MAX};
+    /* Each of these ends a device for good; the newest counts, for it may have come back by a permit. */
+    static const uint32_t ends[] = {BP_EV_DEVICE_RETIRED, BP_EV_DEVICE_REPLACED, BP_EV_DEVICE_SUCCEEDED};
     uint64_t last = 0;
     bool more = false;
     size_t n = 0;
     if (x->d.state != BP_ST_RETIRED) {
         return refuse(c, BP_P_WRONG_STATE, bp_device_state_name(x->d.state));
     }
-    BP_TRY(bp_list_events(c->t->store, &filter, 1, &last, &more, take_event, x));
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        const struct bp_event_filter filter = {.device = x->d.n, .type = ends[i], .from = INT64_MAX};
+        BP_TRY(bp_list_events(c->t->store, &filter, 1, &last, &more, take_event, x));
+    }
     BP_TRY(bp_store_key_of(c->t->store, x->d.n, x->key, BP_DECOMMISSION_KEYS_MAX, &n));
     if (!x->is_found || n == 0) {
         return refuse(c, BP_P_NOT_FOUND, "the log has no event of its retirement any more");

@@ -449,6 +449,9 @@ BP_CASE(positions_are_made_filled_and_moved_to_a_spare)
     r = desk_json(&d, &viewer, "GET", of_device(&a, ""), NULL);
     BP_CHECK(strcmp(desk_text(&r, "position"), "") == 0 && strcmp(desk_text(&r, "state"), "retired") == 0);
     desk_done(&r);
+    r = desk_json(&d, &admin, "GET", of_device(&a, "decommission"), NULL);
+    BP_CHECK(strcmp(d.asked, "decommission") == 0); /* its end is one that a certificate is given for */
+    desk_done(&r);
     r = desk_json(&d, &viewer, "GET", "/api/v1/positions/=A1+K3", NULL);
     const json_t *by = json_object_get(r.json, "device");
     BP_CHECK(r.status == 200 && strcmp(json_string_value(json_object_get(by, "state")), "active") == 0 &&
