@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The operators' API: who may do what, what a body may be, that every act is in the log, and what readers answer. */
+#include "codec/decommission.h"
+#include "fleet/ipc/message.h"
 #include "harness.h"
 
 #include <stdlib.h>
@@ -406,6 +408,30 @@ BP_CASE(acts_on_devices_are_events)
     BP_CHECK(r.status == 201 && strlen(desk_text(&r, "code")) == BP_CODE_TEXT && desk_last_event(&d) == BP_EV_INVITATION_MADE);
     BP_CHECK(strstr(desk_text(&r, "line"), "--server https://plant.example:8444 --anchor sha256:") != NULL);
     desk_done(&r);
+    end();
+}
+
+/* A retired device has a certificate that says so; the statement is the signer's, the file around it ours. */
+BP_CASE(a_retired_device_has_a_certificate_and_may_be_let_back)
+{
+    struct bp_device a;
+    struct bp_decommission_file f;
+    uint8_t said[64];
+    size_t n = 0;
+    BP_NEED(begin());
+    BP_NEED(desk_device(&d, 1, &a) && !bp_failed(bp_msg_bytes_write(BP_SPAN_STR("statement"), said, sizeof said, &n)));
+    d.writer.bind_der = BP_SPAN_STR("bind");
+    d.signer_answer = bp_span_of(said, n);
+    BP_CHECK(is(&admin, "GET", of_device(&a, "decommission"), "", 409, "wrong-state"));
+    BP_CHECK(acts("POST", of_device(&a, "approve"), "{\"zone\":\"line\"}", 200, BP_EV_DEVICE_CLAIMED));
+    BP_CHECK(is(&admin, "POST", of_device(&a, "permit"), "{\"reason\":\"x\"}", 409, "wrong-state"));
+    BP_CHECK(acts("POST", of_device(&a, "retire"), "{\"reason\":\"old\"}", 200, BP_EV_DEVICE_RETIRED));
+    struct reply r = desk_json(&d, &admin, "GET", of_device(&a, "decommission"), "");
+    BP_CHECK(r.status == 200 && strcmp(d.asked, "decommission") == 0 && desk_last_event(&d) == BP_EV_DECOMMISSION_READ);
+    BP_CHECK(!bp_failed(bp_decommission_file_read(bp_span_of(r.body, r.body_n), &f)) &&
+             bp_span_equal(f.statement, BP_SPAN_STR("statement")) && bp_span_equal(f.signer, BP_SPAN_STR("bind")));
+    desk_done(&r);
+    BP_CHECK(acts("POST", of_device(&a, "permit"), "{\"reason\":\"repaired\"}", 200, BP_EV_RETURN_PERMITTED));
     end();
 }
 
@@ -884,7 +910,8 @@ BP_SUITE(api, BP_TABLE(every_route) BP_RUN(unknown_addresses) BP_TABLE(refused_b
                   BP_TABLE(refused_queries) BP_RUN(a_code_serves_once) BP_RUN(a_code_runs_out)
                       BP_RUN(a_code_of_a_name_is_for_that_name) BP_RUN(attempts_are_limited) BP_RUN(sessions_end)
                           BP_RUN(a_session_lasts_eight_hours) BP_RUN(signing_out_ends_the_session)
-                              BP_RUN(acts_on_devices_are_events) BP_RUN(positions_are_made_filled_and_moved_to_a_spare)
+                              BP_RUN(a_retired_device_has_a_certificate_and_may_be_let_back)
+    BP_RUN(acts_on_devices_are_events) BP_RUN(positions_are_made_filled_and_moved_to_a_spare)
                                   BP_RUN(a_succession_needs_another_administrator)
                                   BP_RUN(escrows_are_for_administrators) BP_RUN(settings_and_policy_are_events)
                                   BP_RUN(releases_by_a_pinned_key) BP_RUN(devices_are_listed)

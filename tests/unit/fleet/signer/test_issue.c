@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/unit/fleet/signer/test_issue - the ca signer issues for one good request, and each of its rules has a forged
  * request of its own that breaks it and nothing before it. Then certificates without evidence, and revocation lists. */
+#include "codec/cose.h"
+#include "codec/decommission.h"
 #include "codec/akbinding.h"
 #include "codec/cose.h"
 #include "codec/ear.h"
@@ -577,6 +579,34 @@ BP_CASE(operators_come_from_the_operators_ca)
     BP_CHECK(is_refused(BP_CA_PSEUDONYM, BP_P_VALUE));
 }
 
+/* Its own kind of statement by the key of ak-bindings, and no other. */
+BP_CASE(a_decommissioning_is_signed_and_nothing_else)
+{
+    static const uint8_t some[64] = {1};
+    static struct bp_decommission v;
+    uint8_t payload[512], scratch[2048];
+    bp_span signed_ = BP_SPAN_EMPTY;
+    struct bp_cose_sign1 msg;
+    struct bp_pubkey key;
+    size_t n = 0, m = 0;
+    v = (struct bp_decommission){.device_id = bp_span_of(some, 33), .pseudonym = BP_SPAN_STR("P"), .keys = 1,
+                                 .key = {bp_span_of(some, 32)}, .reason = BP_SPAN_STR("old"), .actor = BP_SPAN_STR("ann"),
+                                 .digest = bp_span_of(some, 32)};
+    BP_NEED(!bp_failed(bp_decommission_write(&v, payload, sizeof payload, &n)) &&
+            !bp_failed(bp_msg_bytes_write(bp_span_of(payload, n), body, sizeof body, &m)));
+    bp_ca_signer_answer(ca, BP_SPAN_STR("decommission"), bp_span_of(body, m), &got);
+    BP_NEED(got.status == BP_P_NONE && !bp_failed(bp_msg_bytes_read(got.body, &signed_)) &&
+            !bp_failed(bp_cose_sign1_read(signed_, &msg)) && !bp_failed(bp_site_public(plant.site, BP_SITE_CERT_BIND, &key)));
+    BP_CHECK(bp_span_equal(msg.content_type, BP_SPAN_STR(BP_DECOMMISSION_CONTENT)) &&
+             bp_span_equal(msg.payload, bp_span_of(payload, n)) &&
+             !bp_failed(bp_cose_sign1_verify(plant.crypto, &msg, &key, BP_SPAN_EMPTY, scratch, sizeof scratch)));
+    payload[n - 1] ^= 1; /* still one: another digest */
+    payload[2] ^= 1;     /* of another type */
+    BP_NEED(!bp_failed(bp_msg_bytes_write(bp_span_of(payload, n), body, sizeof body, &m)));
+    bp_ca_signer_answer(ca, BP_SPAN_STR("decommission"), bp_span_of(body, m), &got);
+    BP_CHECK(got.status != BP_P_NONE && bp_ca_signer_rule(ca) == BP_CA_REQUEST);
+}
+
 BP_CASE(brownfield_comes_from_an_anchor_of_its_own)
 {
     ask_plain("issue-brownfield", &device, "b-1", 0);
@@ -702,6 +732,7 @@ BP_SUITE(issue,
     BP_RUN(a_csr_of_another_kind_of_key)
     BP_RUN(any_byte_of_the_request_changed)
     BP_RUN(operators_come_from_the_operators_ca)
+    BP_RUN(a_decommissioning_is_signed_and_nothing_else)
     BP_RUN(brownfield_comes_from_an_anchor_of_its_own)
     BP_RUN(a_csr_that_the_asker_cannot_sign)
     BP_RUN(a_list_by_the_issuing_ca)
