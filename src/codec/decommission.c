@@ -127,7 +127,7 @@ bp_result bp_decommission_file_read(bp_span in, struct bp_decommission_file *ret
 {
     struct bp_decommission_file v = {0};
     bp_rd rd = bp_rd_over(in);
-    *ret = v;
+    memset(ret, 0, sizeof *ret);
     if (in.n > BP_DECOMMISSION_FILE_MAX) {
         return BP_FAIL(LIMIT);
     }

@@ -172,7 +172,7 @@ bp_result bp_ownership_read(bp_span payload, struct bp_ownership *ret)
 {
     struct bp_ownership v = {0};
     bp_rd rd = bp_rd_over(payload);
-    *ret = v;
+    memset(ret, 0, sizeof *ret);
     BP_TRY(bp_cbor_check(payload));
     v.unknown = get_head(&rd, BP_SPAN_STR(TYPE_STATEMENT), 13, &v.minor);
     need_key(&rd, 4);
@@ -208,7 +208,7 @@ bp_result bp_owner_card_read(bp_span payload, struct bp_owner_card *ret)
 {
     struct bp_owner_card v = {0};
     bp_rd rd = bp_rd_over(payload);
-    *ret = v;
+    memset(ret, 0, sizeof *ret);
     BP_TRY(bp_cbor_check(payload));
     v.unknown = get_head(&rd, BP_SPAN_STR(TYPE_CARD), 7, &v.minor);
     need_key(&rd, 4);
@@ -294,7 +294,7 @@ bp_result bp_owner_erasure_read(bp_span in, struct bp_owner_erasure *ret)
 {
     struct bp_owner_erasure v = {0};
     bp_rd rd = bp_rd_over(in);
-    *ret = v;
+    memset(ret, 0, sizeof *ret);
     if (in.n > BP_OWNER_ERASURE_MAX) {
         return BP_FAIL(LIMIT);
     }
