@@ -11,6 +11,7 @@
 #define BP_MODULE PKI
 
 #define SIG_DER_MAX 160u
+#define NO_END_S    253402300799 /* 99991231235959Z */
 #define OID(name, ...) static const uint8_t name[] = {__VA_ARGS__}
 
 OID(oid_cn, 0x55, 0x04, 0x03);
@@ -26,6 +27,10 @@ OID(oid_cdp, 0x55, 0x1d, 0x1f);
 OID(oid_policies, 0x55, 0x1d, 0x20);
 OID(oid_aki, 0x55, 0x1d, 0x23);
 OID(oid_eku, 0x55, 0x1d, 0x25);
+OID(oid_aia, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x01, 0x01);
+OID(oid_ad_ocsp, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01);
+OID(oid_ad_issuers, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x02);
+OID(oid_nocheck, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01, 0x05);
 OID(oid_signed_data, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02);
 OID(oid_data, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x01);
 
@@ -39,6 +44,8 @@ OID(ku_leaf, 0x03, 0x02, 0x07, 0x80); /* digitalSignature */
 OID(ku_agree, 0x03, 0x02, 0x03, 0x08); /* keyAgreement */
 OID(eku_client, 0x30, 0x0a, 0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x02);
 OID(eku_server, 0x30, 0x0a, 0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01);
+OID(eku_ocsp, 0x30, 0x0a, 0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x09);
+OID(null, 0x05, 0x00);
 #define STATEMENT(n) 0x30, 0x0d, 0x06, 0x0b, 0x2b, 0x06, 0x01, 0x04, 0x01, 0x81, 0xfd, 0x59, 0x01, 0x02, n
 OID(eku_log, STATEMENT(1));
 OID(eku_result, STATEMENT(2));
@@ -59,24 +66,26 @@ struct profile {
     enum san_kind san;
     bool is_anchor;
     bool has_constraints;
+    bool is_nocheck; /* its status is not to be asked for */
 };
 
 #define V(array) {(array), sizeof(array)}
 #define NOTHING  {NULL, 0}
 static const struct profile profiles[BP_CERT_PROFILES] = {
-    [BP_CERT_ROOT] = {V(bc_ca1), V(ku_ca), NOTHING, NOTHING, SAN_NONE, true, false},
-    [BP_CERT_ISSUING] = {V(bc_ca0), V(ku_ca), V(eku_client), V(policy_device), SAN_NONE, false, false},
-    [BP_CERT_INFRA] = {V(bc_ca0), V(ku_ca), V(eku_server), NOTHING, SAN_NONE, false, true},
-    [BP_CERT_OPERATOR_CA] = {V(bc_ca0), V(ku_ca), V(eku_client), V(policy_operator), SAN_NONE, false, false},
-    [BP_CERT_BROWNFIELD_CA] = {V(bc_ca0), V(ku_ca), V(eku_client), V(policy_brownfield), SAN_NONE, true, false},
-    [BP_CERT_SERVER] = {NOTHING, V(ku_leaf), V(eku_server), NOTHING, SAN_DNS, false, false},
-    [BP_CERT_DEVICE] = {NOTHING, V(ku_leaf), V(eku_client), V(policy_device), SAN_URN, false, false},
-    [BP_CERT_OPERATOR] = {NOTHING, V(ku_leaf), V(eku_client), V(policy_operator), SAN_NONE, false, false},
-    [BP_CERT_BROWNFIELD] = {NOTHING, V(ku_leaf), V(eku_client), V(policy_brownfield), SAN_URN, false, false},
-    [BP_CERT_LOG] = {NOTHING, V(ku_leaf), V(eku_log), NOTHING, SAN_NONE, false, false},
-    [BP_CERT_RESULT] = {NOTHING, V(ku_leaf), V(eku_result), NOTHING, SAN_NONE, false, false},
-    [BP_CERT_BIND] = {NOTHING, V(ku_leaf), V(eku_bind), NOTHING, SAN_NONE, false, false},
-    [BP_CERT_RECOVERY] = {NOTHING, V(ku_agree), V(eku_recovery), NOTHING, SAN_NONE, false, false},
+    [BP_CERT_ROOT] = {V(bc_ca1), V(ku_ca), NOTHING, NOTHING, SAN_NONE, true, false, false},
+    [BP_CERT_ISSUING] = {V(bc_ca0), V(ku_ca), V(eku_client), V(policy_device), SAN_NONE, false, false, false},
+    [BP_CERT_INFRA] = {V(bc_ca0), V(ku_ca), V(eku_server), NOTHING, SAN_NONE, false, true, false},
+    [BP_CERT_OPERATOR_CA] = {V(bc_ca0), V(ku_ca), V(eku_client), V(policy_operator), SAN_NONE, false, false, false},
+    [BP_CERT_BROWNFIELD_CA] = {V(bc_ca0), V(ku_ca), V(eku_client), V(policy_brownfield), SAN_NONE, true, false, false},
+    [BP_CERT_SERVER] = {NOTHING, V(ku_leaf), V(eku_server), NOTHING, SAN_DNS, false, false, false},
+    [BP_CERT_DEVICE] = {NOTHING, V(ku_leaf), V(eku_client), V(policy_device), SAN_URN, false, false, false},
+    [BP_CERT_OPERATOR] = {NOTHING, V(ku_leaf), V(eku_client), V(policy_operator), SAN_NONE, false, false, false},
+    [BP_CERT_BROWNFIELD] = {NOTHING, V(ku_leaf), V(eku_client), V(policy_brownfield), SAN_URN, false, false, false},
+    [BP_CERT_LOG] = {NOTHING, V(ku_leaf), V(eku_log), NOTHING, SAN_NONE, false, false, false},
+    [BP_CERT_RESULT] = {NOTHING, V(ku_leaf), V(eku_result), NOTHING, SAN_NONE, false, false, false},
+    [BP_CERT_BIND] = {NOTHING, V(ku_leaf), V(eku_bind), NOTHING, SAN_NONE, false, false, false},
+    [BP_CERT_RECOVERY] = {NOTHING, V(ku_agree), V(eku_recovery), NOTHING, SAN_NONE, false, false, false},
+    [BP_CERT_OCSP] = {NOTHING, V(ku_leaf), V(eku_ocsp), NOTHING, SAN_NONE, false, false, true},
 };
 
 /* --- pieces --- */
@@ -135,47 +144,18 @@ static void put_uint(struct derback *w, bp_span v)
     derback_wrap(w, BP_DER_INT, mark);
 }
 
-static void put_digits(struct derback *w, int64_t v, unsigned digits)
-{
-    for (; digits > 0; digits--, v /= 10) {
-        derback_u8(w, (uint8_t)('0' + v % 10));
-    }
-}
-
-/* Days since 1970-01-01 to a civil date, by eras of 400 years that begin in March. */
-static void civil(int64_t days, int64_t ret[3])
-{
-    const int64_t z = days + 719468;
-    const int64_t era = z / 146097;
-    const int64_t doe = z - era * 146097;
-    const int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
-    const int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    const int64_t mp = (5 * doy + 2) / 153;
-    ret[2] = doy - (153 * mp + 2) / 5 + 1;
-    ret[1] = mp < 10 ? mp + 3 : mp - 9;
-    ret[0] = yoe + era * 400 + (ret[1] <= 2);
-}
-
 /* UTCTime through 2049, GeneralizedTime after (RFC 5280 section 4.1.2.5). */
 static void put_time(struct derback *w, int64_t ms)
 {
-    if (ms == INT64_MAX) {
-        derback_put(w, BP_DER_GENTIME, BP_SPAN_STR("99991231235959Z"));
-        return;
+    uint8_t room[17];
+    bp_wr wr = bp_wr_over(room, sizeof room);
+    bp_der_put_time(&wr, ms == INT64_MAX ? NO_END_S : ms / 1000);
+    const bool is_short = memcmp(room + 2, "2050", 4) < 0;
+    if (is_short) {
+        derback_put(w, BP_DER_UTCTIME, bp_span_of(room + 4, 13));
+    } else {
+        derback_bytes(w, BP_SPAN_OF(room));
     }
-    const int64_t s = ms / 1000;
-    int64_t date[3];
-    civil(s / 86400, date);
-    const bool is_short = date[0] < 2050;
-    const size_t mark = w->n;
-    derback_u8(w, 'Z');
-    put_digits(w, s % 60, 2);
-    put_digits(w, s / 60 % 60, 2);
-    put_digits(w, s / 3600 % 24, 2);
-    put_digits(w, date[2], 2);
-    put_digits(w, date[1], 2);
-    put_digits(w, date[0], is_short ? 2 : 4);
-    derback_wrap(w, is_short ? BP_DER_UTCTIME : BP_DER_GENTIME, mark);
 }
 
 static void put_rdn(struct derback *w, bp_span oid, bp_span text)
@@ -271,6 +251,25 @@ static void put_cdp(struct derback *w, bp_span url)
     }
 }
 
+static void put_access(struct derback *w, bp_span method, bp_span url)
+{
+    const size_t mark = w->n;
+    derback_put(w, BP_DER_CTXP(6), url);
+    derback_put(w, BP_DER_OID, method);
+    derback_wrap(w, BP_DER_SEQ, mark);
+}
+
+static void put_aia(struct derback *w, const struct bp_cert_request *q)
+{
+    if (q->ocsp_url.n > 0) {
+        const size_t mark = w->n;
+        put_access(w, BP_SPAN_OF(oid_ad_issuers), q->issuer_url);
+        put_access(w, BP_SPAN_OF(oid_ad_ocsp), q->ocsp_url);
+        derback_wrap(w, BP_DER_SEQ, mark);
+        end_ext(w, BP_SPAN_OF(oid_aia), false, mark);
+    }
+}
+
 static void put_key_id(struct derback *w, bp_span oid, uint8_t tag, const uint8_t id[BP_KEY_ID_SIZE])
 {
     const size_t mark = w->n;
@@ -359,7 +358,14 @@ static bool is_url(bp_span s)
             return false;
         }
     }
-    return s.n <= BP_CERT_TEXT_MAX;
+    return s.n <= BP_CERT_URL_MAX;
+}
+
+static bool are_urls_good(const struct bp_cert_request *q)
+{
+    const bool some = q->crl_url.n > 0 || q->ocsp_url.n > 0;
+    return is_url(q->crl_url) && is_url(q->ocsp_url) && is_url(q->issuer_url) &&
+           (q->ocsp_url.n > 0) == (q->issuer_url.n > 0) && !(profiles[q->profile].is_anchor && some);
 }
 
 static bp_result check_request(const struct bp_issuer *issuer, const struct bp_cert_request *q)
@@ -369,8 +375,8 @@ static bp_result check_request(const struct bp_issuer *issuer, const struct bp_c
         return BP_FAIL(BAD_ARGUMENT);
     }
     const struct profile *p = &profiles[q->profile];
-    if (q->organisation.n > BP_CERT_TEXT_MAX || !is_text(q->organisation) || !is_url(q->crl_url) ||
-        (p->is_anchor && q->crl_url.n > 0) || p->is_anchor != (issuer->name.n == 0)) {
+    if (q->organisation.n > BP_CERT_TEXT_MAX || !is_text(q->organisation) || !are_urls_good(q) ||
+        p->is_anchor != (issuer->name.n == 0)) {
         return BP_FAIL(BAD_ARGUMENT);
     }
     if (q->not_before_ms < 0 || q->not_after_ms <= q->not_before_ms ||
@@ -389,6 +395,10 @@ static void put_extensions(struct derback *w, const struct bp_issuer *issuer, co
 {
     const struct profile *p = &profiles[q->profile];
     const size_t mark = w->n;
+    if (p->is_nocheck) {
+        put_ext(w, BP_SPAN_OF(oid_nocheck), false, BP_SPAN_OF(null));
+    }
+    put_aia(w, q);
     put_cdp(w, q->crl_url);
     put_ext(w, BP_SPAN_OF(oid_policies), false, p->policy);
     if (p->has_constraints) {
@@ -527,13 +537,17 @@ bp_result bp_issuer_of(bp_span cert, const struct bp_signer *signer, struct bp_i
 static bool is_known_ext(const struct profile *p, bp_span oid)
 {
     const bp_span always[] = {BP_SPAN_OF(oid_ski), BP_SPAN_OF(oid_aki), BP_SPAN_OF(oid_ku),      BP_SPAN_OF(oid_bc),
-                              BP_SPAN_OF(oid_eku), BP_SPAN_OF(oid_cdp), BP_SPAN_OF(oid_policies)};
+                              BP_SPAN_OF(oid_eku), BP_SPAN_OF(oid_policies)};
     for (size_t i = 0; i < sizeof always / sizeof always[0]; i++) {
         if (bp_span_equal(always[i], oid)) {
-            return !bp_span_equal(oid, BP_SPAN_OF(oid_cdp)) || !p->is_anchor;
+            return true;
         }
     }
+    if (bp_span_equal(oid, BP_SPAN_OF(oid_cdp)) || bp_span_equal(oid, BP_SPAN_OF(oid_aia))) {
+        return !p->is_anchor && !p->is_nocheck;
+    }
     return (p->san != SAN_NONE && bp_span_equal(oid, BP_SPAN_OF(oid_san))) ||
+           (p->is_nocheck && bp_span_equal(oid, BP_SPAN_OF(oid_nocheck))) ||
            (p->has_constraints && bp_span_equal(oid, BP_SPAN_OF(oid_nc)));
 }
 
@@ -602,7 +616,8 @@ bp_result bp_x509_profile_check(bp_span cert, enum bp_cert_profile profile, int6
     }
     if (!has_only_known(&x, p) || !ext_is(&x, BP_SPAN_OF(oid_bc), true, p->bc) ||
         !ext_is(&x, BP_SPAN_OF(oid_ku), true, p->ku) || !ext_is(&x, BP_SPAN_OF(oid_eku), false, p->eku) ||
-        !ext_is(&x, BP_SPAN_OF(oid_policies), false, p->policy)) {
+        !ext_is(&x, BP_SPAN_OF(oid_policies), false, p->policy) ||
+        !ext_is(&x, BP_SPAN_OF(oid_nocheck), false, p->is_nocheck ? BP_SPAN_OF(null) : BP_SPAN_EMPTY)) {
         return BP_FAIL(DENIED);
     }
     if (!read_key_id(&x, BP_SPAN_OF(oid_ski), false, &id) || !read_key_id(&x, BP_SPAN_OF(oid_aki), true, &id) ||

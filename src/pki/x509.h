@@ -12,7 +12,8 @@
 
 #define BP_CERT_MAX      2048u
 #define BP_CERT_DNS_MAX  8u   /* names of one server */
-#define BP_CERT_TEXT_MAX 128u /* bytes of one name or URL */
+#define BP_CERT_TEXT_MAX 128u /* bytes of one name */
+#define BP_CERT_URL_MAX  192u
 #define BP_SERIAL_SIZE   16u
 #define BP_KEY_ID_SIZE   20u
 
@@ -34,6 +35,7 @@ enum bp_cert_profile {
     BP_CERT_RESULT,        /* CN; attestation results, extended usage 2 */
     BP_CERT_BIND,          /* CN; statements about attestation keys, extended usage 3 */
     BP_CERT_RECOVERY,      /* CN; keyAgreement, extended usage 4: what it opens is the owner's */
+    BP_CERT_OCSP,          /* CN; OCSPSigning, and not itself to be asked about (RFC 6960 section 4.2.2.2) */
     BP_CERT_PROFILES
 };
 
@@ -54,6 +56,8 @@ struct bp_cert_request {
     bp_span crl_url; /* empty: left out; not in an anchor's certificate */
     int64_t not_before_ms;
     int64_t not_after_ms; /* INT64_MAX: no well-defined end (RFC 5280 section 4.1.2.5) */
+    bp_span ocsp_url;     /* where its status is answered, and */
+    bp_span issuer_url;   /* where its issuer's certificate is; both or none, and not in an anchor's certificate */
 };
 
 /* Told of every certificate after it was checked and before it is signed: serial of BP_SERIAL_SIZE bytes, the part that is

@@ -11,7 +11,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID as Eku
 folder, bad, count = sys.argv[1], 0, 0
 load = lambda name: open(f"{folder}/{name}", "rb").read()
 certs = {n: x509.load_der_x509_certificate(load(n + ".der")) for n in
-         "root issuing infra operators brownfield server d-7Q2X operator b-1 log result bind recovery".split()}
+         "root issuing infra operators brownfield server d-7Q2X operator b-1 log result bind recovery ocsp".split()}
 
 
 def check(name, ok):
@@ -40,6 +40,7 @@ WANT = {
     "result": ("root", None, x509.ObjectIdentifier("1.3.6.1.4.1.32473.1.2.2"), None),
     "bind": ("root", None, x509.ObjectIdentifier("1.3.6.1.4.1.32473.1.2.3"), None),
     "recovery": ("root", None, x509.ObjectIdentifier("1.3.6.1.4.1.32473.1.2.4"), None),
+    "ocsp": ("issuing", None, Eku.OCSP_SIGNING, None),
 }
 for name, (by, depth, eku, policy) in WANT.items():
     c, issuer = certs[name], certs[by]
@@ -66,6 +67,11 @@ check("device.urn", ext(device, x509.SubjectAlternativeName).value.get_values_fo
 check("device.subject", device.subject.rfc4514_string() == "CN=d-7Q2X,O=Werk Süd")
 check("device.crl", ext(device, x509.CRLDistributionPoints).value[0].full_name[0].value ==
       "http://localhost:8080/crl/issuing-0.crl")
+check("device.access", [(d.access_method._name, d.access_location.value) for d in ext(device, x509.AuthorityInformationAccess).value] ==
+      [("OCSP", "http://localhost:8080/ocsp"), ("caIssuers", "http://localhost:8080/ca/issuing.cer")])
+check("ocsp.nocheck", ext(certs["ocsp"], x509.OCSPNoCheck) is not None and ext(device, x509.OCSPNoCheck) is None)
+check("ocsp.asks_nothing", ext(certs["ocsp"], x509.CRLDistributionPoints) is None and
+      ext(certs["ocsp"], x509.AuthorityInformationAccess) is None)
 check("server.names", ext(certs["server"], x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName) ==
       ["localhost", "plant.example"])
 nc = ext(certs["infra"], x509.NameConstraints)
@@ -78,4 +84,4 @@ check("crl.entries", [e.serial_number for e in two] == [0x8f01, 0x710203] and le
 check("crl.reason", two[0].extensions[0].value.reason == x509.ReasonFlags.key_compromise and not list(two[1].extensions))
 check("crl.numbers", [ext(l, x509.CRLNumber).value.crl_number for l in (two, none)] == [300, 0])
 check("certs_only", pkcs7.load_der_pkcs7_certificates(load("certs.p7")) == [device, certs["issuing"]])
-sys.exit(1 if bad or count < 112 else 0)
+sys.exit(1 if bad or count < 123 else 0)

@@ -22,6 +22,7 @@ struct made {
 };
 
 #define DAY_MS 86400000LL
+#define URL(path) (bare ? BP_SPAN_EMPTY : BP_SPAN_STR("http://localhost:8080" path))
 
 static bp_result make(enum bp_cert_profile profile, enum bp_key_type type, const char *cn, const struct made *by,
                       int64_t now, int64_t end, struct made *ret)
@@ -32,11 +33,12 @@ static bp_result make(enum bp_cert_profile profile, enum bp_key_type type, const
     if (by != NULL) {
         BP_TRY(bp_issuer_of(bp_span_of(by->der, by->n), &signer, &issuer));
     }
+    const bool bare = by == NULL || profile == BP_CERT_OCSP; /* says of itself where nothing is to be asked */
     const bool dns = profile == BP_CERT_INFRA || profile == BP_CERT_SERVER;
     const struct bp_cert_request q = {profile, bp_key_spki(ret->key), bp_span_cstr(cn), BP_SPAN_STR("Werk Süd"), names,
                                       dns ? 2 : 0,
-                                      by == NULL ? BP_SPAN_EMPTY : BP_SPAN_STR("http://localhost:8080/crl/issuing-0.crl"),
-                                      now, end};
+                                      URL("/crl/issuing-0.crl"),
+                                      now, end, URL("/ocsp"), URL("/ca/issuing.cer")};
     return bp_cert_issue(crypto, &entropy, &issuer, &q, ret->der, sizeof ret->der, &ret->n);
 }
 
@@ -68,6 +70,7 @@ static const struct plan plans[] = {
     {BP_CERT_RESULT, BP_KEY_P256, "result", 0, 1825},
     {BP_CERT_BIND, BP_KEY_P256, "bind", 0, 1825},
     {BP_CERT_RECOVERY, BP_KEY_P256, "recovery", 0, 1825},
+    {BP_CERT_OCSP, BP_KEY_P256, "ocsp", 1, 7},
 };
 #define PLANS (sizeof plans / sizeof plans[0])
 
@@ -130,7 +133,9 @@ static bp_result rate(double seconds)
     BP_TRY(bp_issuer_of(bp_span_of(ca.der, ca.n), &signer, &issuer));
     const struct bp_cert_request q = {BP_CERT_DEVICE, bp_key_spki(leaf.key), BP_SPAN_STR("d-7Q2X"),
                                       BP_SPAN_STR("Plant"), NULL, 0,
-                                      BP_SPAN_STR("http://localhost:8080/crl/issuing-0.crl"), now, now + 7 * DAY_MS};
+                                      BP_SPAN_STR("http://localhost:8080/crl/issuing-0.crl"), now, now + 7 * DAY_MS,
+                                      BP_SPAN_STR("http://localhost:8080/ocsp"),
+                                      BP_SPAN_STR("http://localhost:8080/ca/issuing.cer")};
     const clock_t start = clock();
     double spent = 0;
     unsigned long count = 0;

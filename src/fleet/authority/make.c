@@ -36,6 +36,7 @@ struct maker {
     int64_t now_ms;
     char dir[BP_SITE_PATH_MAX];
     char status_url[BP_SITE_URL_MAX];
+    char root_crl_url[BP_SITE_URL_MAX + 32];
     char operator_name[BP_SITE_TEXT_MAX + 16];
     struct bp_key *key[BP_SITE_CERTS];
     bool is_in_token[BP_SITE_CERTS];
@@ -50,17 +51,18 @@ static const struct {
     enum bp_key_type type;
     const char *cn; /* NULL: the server's name */
     int64_t years;
+    bool is_listed; /* says where the root's revocation list is: authorities, whose chains others than us verify */
 } plans[BP_SITE_CERTS] = {
-    [BP_SITE_CERT_ROOT] = {BP_KEY_P384, "Bedplate root", 20},
-    [BP_SITE_CERT_ISSUING] = {BP_KEY_P256, "Bedplate device issuing", 10},
-    [BP_SITE_CERT_INFRA] = {BP_KEY_P256, "Bedplate infrastructure", 10},
-    [BP_SITE_CERT_OPERATORS] = {BP_KEY_P256, "Bedplate operators", 10},
-    [BP_SITE_CERT_BROWNFIELD] = {BP_KEY_P256, "Bedplate brownfield, not appraised", 10},
-    [BP_SITE_CERT_SERVER] = {BP_KEY_P256, NULL, 2},
-    [BP_SITE_CERT_LOG] = {BP_KEY_P256, "Bedplate log", 10},
-    [BP_SITE_CERT_RESULT] = {BP_KEY_P256, "Bedplate results", 10},
-    [BP_SITE_CERT_BIND] = {BP_KEY_P256, "Bedplate attestation key bindings", 10},
-    [BP_SITE_CERT_RECOVERY] = {BP_KEY_P256, "Bedplate owner's recovery", 20},
+    [BP_SITE_CERT_ROOT] = {BP_KEY_P384, "Bedplate root", 20, false},
+    [BP_SITE_CERT_ISSUING] = {BP_KEY_P256, "Bedplate device issuing", 10, true},
+    [BP_SITE_CERT_INFRA] = {BP_KEY_P256, "Bedplate infrastructure", 10, true},
+    [BP_SITE_CERT_OPERATORS] = {BP_KEY_P256, "Bedplate operators", 10, true},
+    [BP_SITE_CERT_BROWNFIELD] = {BP_KEY_P256, "Bedplate brownfield, not appraised", 10, false},
+    [BP_SITE_CERT_SERVER] = {BP_KEY_P256, NULL, 2, false},
+    [BP_SITE_CERT_LOG] = {BP_KEY_P256, "Bedplate log", 10, false},
+    [BP_SITE_CERT_RESULT] = {BP_KEY_P256, "Bedplate results", 10, false},
+    [BP_SITE_CERT_BIND] = {BP_KEY_P256, "Bedplate attestation key bindings", 10, false},
+    [BP_SITE_CERT_RECOVERY] = {BP_KEY_P256, "Bedplate owner's recovery", 20, false},
 };
 
 bp_result bp_site_code(const struct bp_entropy *entropy, char ret[BP_SITE_CODE + 1])
@@ -183,11 +185,26 @@ static bp_result make_cert(struct maker *m, enum bp_site_cert which)
         .dns_count = dns_count,
         .not_before_ms = m->now_ms - SKEW_MS,
         .not_after_ms = m->now_ms + plans[which].years * YEAR_MS,
+        .crl_url = bp_span_cstr(plans[which].is_listed ? m->root_crl_url : ""),
     };
     BP_TRY(bp_cert_issue(m->crypto, m->entropy, &issuer, &q, m->der[which], sizeof m->der[which], &m->der_n[which]));
     char name[64];
     (void)snprintf(name, sizeof name, "certs/%s.der", row->name);
     return write_file(m, name, BP_FILE_PUBLIC, bp_span_of(m->der[which], m->der_n[which]));
+}
+
+/* A list of nothing, for verifiers that want one for every authority of a path. It lasts as long as the root: nobody has to
+ * fetch the root's key from its safe so that a plant goes on. A later one takes its place by its number. */
+static bp_result make_root_list(const struct maker *m)
+{
+    uint8_t list[BP_CERT_MAX];
+    size_t n = 0;
+    struct bp_issuer issuer;
+    const struct bp_signer signer = bp_key_signer(m->key[BP_SITE_CERT_ROOT]);
+    BP_TRY(bp_issuer_of(bp_span_of(m->der[BP_SITE_CERT_ROOT], m->der_n[BP_SITE_CERT_ROOT]), &signer, &issuer));
+    BP_TRY(bp_crl_issue(&issuer, NULL, 0, 1, m->now_ms - SKEW_MS, m->now_ms + plans[BP_SITE_CERT_ROOT].years * YEAR_MS,
+                        list, sizeof list, &n));
+    return write_file(m, "certs/root.crl", BP_FILE_PUBLIC, bp_span_of(list, n));
 }
 
 static bp_result save_keys(const struct maker *m, const char *passphrase)
@@ -279,6 +296,7 @@ static bp_result fill(struct maker *m, const char *passphrase)
         BP_TRY(make_cert(m, i));
     }
     BP_TRY(make_owner(m));
+    BP_TRY(make_root_list(m));
     BP_TRY(save_keys(m, passphrase));
     BP_TRY(make_secret(m, "secrets/nonce"));
     BP_TRY(make_secret(m, "secrets/owner"));
@@ -352,6 +370,7 @@ bp_result bp_site_make(const struct bp_site_make *make, struct bp_crypto *c, con
     struct maker m = {.make = make, .crypto = c, .entropy = entropy, .now_ms = bp_wall_ms(clock)};
     char passphrase[BP_SITE_CODE + 1] = "";
     (void)snprintf(m.status_url, sizeof m.status_url, "http://%s:8446", make->name);
+    (void)snprintf(m.root_crl_url, sizeof m.root_crl_url, "%s/crl/root-0.crl", m.status_url);
     (void)snprintf(m.operator_name, sizeof m.operator_name, "operator.%s", make->name);
     bp_result r = begin(&m);
     if (!bp_failed(r)) {

@@ -4,7 +4,7 @@
 
 #include "base/secret.h"
 #include "codec/cbor.h"
-#include "codec/x509.h"
+#include "codec/crl.h"
 #include "core/ownership.h"
 #include "fleet/authority/internal.h"
 #include "platform/alloc.h"
@@ -16,6 +16,7 @@
 #define BP_MODULE AUTHORITY
 
 #define SETTINGS_MAX 16384u
+#define ROOT_CRL_MAX 65536u
 
 const struct bp_site_row bp_site_rows[BP_SITE_CERTS] = {
     [BP_SITE_CERT_ROOT] = {"root", BP_CERT_ROOT, BP_SITE_CERT_ROOT},
@@ -118,6 +119,8 @@ static bp_result read_settings(struct bp_site *site, bool *ret_has_old)
     site->issuing_number = s.issuing_number;
     *ret_has_old = s.issuing_old;
     (void)snprintf(site->crl_url, sizeof site->crl_url, "%s/crl/issuing-%u.crl", s.status_url, s.issuing_number);
+    (void)snprintf(site->ocsp_url, sizeof site->ocsp_url, "%s/ocsp", s.status_url);
+    (void)snprintf(site->issuer_url, sizeof site->issuer_url, "%s/ca/issuing.cer", s.status_url);
     (void)snprintf(site->log_origin, sizeof site->log_origin, "%s/log", s.name);
     return BP_OK;
 }
@@ -192,6 +195,27 @@ static bp_result read_owner_card(struct bp_site *site, struct bp_crypto *c)
     return bp_span_equal(v.root, BP_SPAN_OF(site->root_hash)) ? BP_OK : BP_FAIL(DENIED);
 }
 
+/* The root's list, by the root. How old it is is not judged, as with certificates. */
+static bp_result read_root_crl(struct bp_site *site, struct bp_crypto *c)
+{
+    char path[BP_SITE_PATH_MAX];
+    uint8_t *der = NULL;
+    size_t n = 0;
+    struct bp_x509 root;
+    struct bp_crl crl;
+    BP_TRY(bp_site_path(site, "certs/root.crl", path, sizeof path));
+    const bp_result r = bp_file_read(path, BP_FILE_PUBLIC, ROOT_CRL_MAX, &der, &n);
+    if (bp_failed(r)) {
+        return bp_is(r, BP_E_NOT_FOUND) ? BP_OK : r;
+    }
+    site->root_crl = bp_span_of(der, n);
+    BP_TRY(bp_crl_read(site->root_crl, &crl));
+    BP_TRY(bp_x509_read(site->cert[BP_SITE_CERT_ROOT], &root));
+    return bp_span_equal(crl.issuer, root.subject)
+               ? bp_x509_verify(c, &root.key, crl.alg, crl.tbs, crl.signature)
+               : BP_FAIL(DENIED);
+}
+
 static bp_result read_all(struct bp_site *site, struct bp_crypto *c)
 {
     bool has_old = false;
@@ -207,6 +231,7 @@ static bp_result read_all(struct bp_site *site, struct bp_crypto *c)
     }
     BP_TRY(check_signed_by(c, site->issuing_old, site->cert[BP_SITE_CERT_ROOT]));
     BP_TRY(bp_hash(c, BP_HASH_SHA256, site->cert[BP_SITE_CERT_ROOT], site->root_hash));
+    BP_TRY(read_root_crl(site, c));
     return read_owner_card(site, c);
 }
 
@@ -230,20 +255,24 @@ bp_result bp_site_load(const char *dir, struct bp_crypto *c, struct bp_site **re
     return BP_OK;
 }
 
+static void free_span(bp_span s)
+{
+    void *p;
+    memcpy(&p, &s.p, sizeof p);
+    bp_free(p);
+}
+
 void bp_site_free(struct bp_site *site)
 {
     if (site == NULL) {
         return;
     }
-    void *p;
     for (size_t i = 0; i < BP_SITE_CERTS; i++) {
-        memcpy(&p, &site->cert[i].p, sizeof p);
-        bp_free(p);
+        free_span(site->cert[i]);
     }
-    memcpy(&p, &site->issuing_old.p, sizeof p);
-    bp_free(p);
-    memcpy(&p, &site->owner_card.p, sizeof p);
-    bp_free(p);
+    free_span(site->issuing_old);
+    free_span(site->owner_card);
+    free_span(site->root_crl);
     bp_free(site);
 }
 

@@ -70,6 +70,8 @@ struct bp_site {
     char org[BP_SITE_TEXT_MAX + 1];
     char status_url[BP_SITE_URL_MAX];  /* where revocation lists are served: "http://HOST:PORT" */
     char crl_url[BP_SITE_URL_MAX + 32]; /* of the issuing CA: status_url "/crl/issuing-N.crl", N its number */
+    char ocsp_url[BP_SITE_URL_MAX + 32];   /* of the issuing CA: status_url "/ocsp" */
+    char issuer_url[BP_SITE_URL_MAX + 32]; /* of the issuing CA's certificate: status_url "/ca/issuing.cer" */
     char log_origin[BP_SITE_TEXT_MAX + 8]; /* name "/log": the origin line of heads */
     bool evaluation;
     char key_uri[BP_SITE_KEYS][BP_PKCS11_URI_MAX + 1]; /* empty: the key lies in its file */
@@ -78,6 +80,7 @@ struct bp_site {
     bp_span issuing_old;     /* the one before it, while its certificates count; empty: none */
     bp_span cert[BP_SITE_CERTS]; /* DER, as long as the site */
     bp_span owner_card;          /* COSE_Sign1; empty: this server claims no device by a chain of ownership */
+    bp_span root_crl; /* DER, as long as the site; may be empty */
     uint8_t root_hash[BP_SHA256_SIZE];
 };
 

@@ -16,6 +16,8 @@
 #define BP_K_TICK_MS       1000u
 #define BP_K_PUBLISH_MS    250u /* between two heads; the promise is one second */
 #define BP_K_CRL_MS        (3600 * 1000LL)
+#define BP_K_CRL_GAP_MS    100LL     /* between two lists, however many are revoked */
+#define BP_K_CRL_LATE_MS   (60 * 1000LL) /* a list that was due for so long is an alarm */
 #define BP_K_JUMP_MS       5000LL /* wall clock against monotonic clock between two ticks */
 #define BP_K_EVIDENCE_MS   (365 * 24 * 3600 * 1000LL) /* how long evidence is kept */
 #define BP_K_INTERVAL_MS   60000LL
@@ -32,6 +34,10 @@
 #define BP_K_RETRY_S       2u
 #define BP_K_WAITING_S     10u
 #define BP_K_DETAIL_MAX    512u
+#define BP_K_OCSP_PATH     "/ocsp"
+#define BP_K_REVOKED_PATH  "/ca/revoked/"
+#define BP_K_OCSP_OPEN     16u  /* answers about status that the signer works on */
+#define BP_K_OCSP_KEPT     512u /* answers that are kept */
 #define BP_K_ROOM          (1u << 20) /* of an answer's body: a CRL is the largest */
 
 struct bp_job;
@@ -88,6 +94,14 @@ struct bp_k_source {
 struct bp_k_newcomer { /* brownfield certificates of one source in the running hour */
     char source[BP_ADDRESS_MAX + 1];
     uint32_t count;
+};
+
+/* An answer about status that may be given again. */
+struct bp_k_ocsp {
+    uint8_t digest[BP_DIGEST_SIZE]; /* of what was asked of the signer */
+    int64_t at_ms;                  /* wall time */
+    uint8_t *der;                   /* NULL: none */
+    size_t n;
 };
 
 struct bp_k_stream {
@@ -168,6 +182,14 @@ struct bp_keeper {
     int64_t crl_retry; /* monotonic */
     bool crl_is_old; /* the list that is asked for is the old issuing CA's */
     bool key_store_lost; /* the token of an issuing key does not answer */
+    uint64_t crl_told;     /* number of the one that fronts know of */
+    int64_t crl_due_since; /* monotonic: since when one could not be made; 0: it could */
+    bool crl_late_told;
+
+    /* status */
+    struct bp_k_ocsp ocsp[BP_K_OCSP_KEPT];
+    uint32_t ocsp_open;
+    uint8_t ocsp_responder[BP_DIGEST_SIZE]; /* certificate that is recorded; zeros: none seen yet */
 
     uint64_t moved_commits; /* commits whose write-ahead log was moved into the database */
     int64_t moved_at;       /* monotonic */
@@ -267,9 +289,16 @@ void bp_k_anchor(struct bp_job *j);
 void bp_k_root(struct bp_job *j);
 void bp_k_issuing(struct bp_job *j);
 void bp_k_crl(struct bp_job *j);
+void bp_k_root_crl(struct bp_job *j);
+void bp_k_revoked(struct bp_job *j);
 void bp_k_log_certificate(struct bp_job *j);
 void bp_k_checkpoint(struct bp_job *j);
 void bp_k_consistency(struct bp_job *j);
+
+/* -- ocsp.c ------------------------------------------------------------------------------------ */
+void bp_k_ocsp_post(struct bp_job *j);
+void bp_k_ocsp_get(struct bp_job *j);
+void bp_k_ocsp_free(struct bp_keeper *k);
 
 /* -- handlers.c -------------------------------------------------------------------------------- */
 /* Gives the job to the first route that fits; false: none does. */
@@ -303,11 +332,13 @@ void bp_k_issuer_name(unsigned number, char ret[BP_K_ISSUER_TEXT]);
 void bp_k_note_issuers(struct bp_keeper *k);
 /* Looks at an answer of signer ca to what its issuing keys sign, and tells when their token is lost or back. */
 void bp_k_key_store(struct bp_keeper *k, bp_result r, uint64_t status);
+void bp_k_crl_watch(struct bp_keeper *k);
 bp_result bp_k_publish_load(struct bp_keeper *k);
 /* Notices. */
 void bp_k_send_deny(struct bp_keeper *k, const uint8_t (*key)[32], size_t count);
 void bp_k_send_deny_all(struct bp_keeper *k);
 void bp_k_send_references(struct bp_keeper *k);
+void bp_k_send_crl(struct bp_keeper *k);
 void bp_k_send_state(struct bp_keeper *k, bool accepting);
 
 /* -- stream.c ---------------------------------------------------------------------------------- */

@@ -5,6 +5,7 @@
 #include "base/secret.h"
 #include "codec/device.h"
 #include "codec/ownership.h"
+#include "codec/ocsp.h"
 
 #define BP_MODULE PROC
 
@@ -12,7 +13,7 @@
 struct endpoint {
     const char *listener;
     const char *method;
-    const char *path;
+    const char *path; /* ending in a slash: and all below it */
     const char *content_type; /* NULL: no body is expected */
     size_t body_max;
     bool is_device; /* needs a certificate of the issuing CA */
@@ -43,6 +44,10 @@ static const struct endpoint table[] = {
     {"device", "GET", "/bedplate/v1/recovery", NULL, 0, true, bp_k_recovery},
     {"device", "POST", "/bedplate/v1/escrow", BP_MEDIA_CBOR, BP_ESCROW_MAX, true, bp_k_escrow},
     {"status", "GET", "/crl/issuing-#.crl", NULL, 0, false, bp_k_crl},
+    {"status", "GET", "/crl/root-0.crl", NULL, 0, false, bp_k_root_crl},
+    {"status", "GET", BP_K_REVOKED_PATH, NULL, 0, false, bp_k_revoked},
+    {"status", "POST", BP_K_OCSP_PATH, "application/ocsp-request", BP_OCSP_REQUEST_MAX, false, bp_k_ocsp_post},
+    {"status", "GET", BP_K_OCSP_PATH "/", NULL, 0, false, bp_k_ocsp_get},
     {"status", "GET", "/ca/issuing.cer", NULL, 0, false, bp_k_issuing},
     {"status", "GET", "/ca/root.cer", NULL, 0, false, bp_k_root},
 };
@@ -69,7 +74,9 @@ static bool is_path(bp_span path, const char *want)
 {
     const char *mark = strchr(want, '#');
     if (mark == NULL) {
-        return is(path, want);
+        const size_t n = strlen(want);
+        const bool is_below = want[n - 1] == '/' && path.n > n;
+        return is(is_below ? bp_span_sub(path, 0, n) : path, want);
     }
     const size_t head = (size_t)(mark - want);
     const bp_span tail = bp_span_cstr(mark + 1);
@@ -213,6 +220,10 @@ void bp_keeper_turn(struct bp_keeper *k)
         bp_k_commit(k);
     }
     bp_k_publish(k);
+    if (k->crl_wanted) {
+        bp_k_crl_make(k);
+        bp_k_wake(k, k->crl_retry > now ? k->crl_retry - now : BP_K_TICK_MS);
+    }
     if (bp_store_is_open(k->store)) {
         bp_k_wake(k, k->group_since + BP_KEEPER_GROUP_MS - now);
     }
@@ -236,6 +247,7 @@ void bp_keeper_joined(struct bp_keeper *k, enum bp_keeper_to to)
         break;
     case BP_TO_FRONTS:
         bp_k_send_deny_all(k);
+        bp_k_send_crl(k);
         bp_k_send_state(k, !k->is_ending);
         break;
     case BP_TO_OPERATE:
@@ -374,6 +386,7 @@ void bp_keeper_free(struct bp_keeper *k)
     }
     bp_free(k->batch);
     bp_k_contacts_free(k);
+    bp_k_ocsp_free(k);
     bp_store_free(k->store);
     bp_free(k->stream_text);
     bp_free(k->room);

@@ -76,6 +76,7 @@ struct bp_keeper_config {
     bp_span issuing_old_der; /* the issuing CA before it, while its certificates count; empty: none */
     unsigned issuing_number; /* 0 the first, one more with each roll-over */
     bp_span infra_der;
+    bp_span root_crl; /* may be empty */
     bp_span log_der; /* of the key that signs heads */
     bp_span recovery_der;   /* of the owner's recovery key; may be empty */
     bp_span owner_card;     /* COSE_Sign1; may be empty */

@@ -215,7 +215,7 @@ struct crl {
 
 static void crl_add(struct crl *l, const struct bp_certificate *c)
 {
-    if (strcmp(c->profile, "management") != 0) {
+    if (strcmp(c->profile, "brownfield") == 0 || strcmp(c->profile, "operator") == 0) {
         return; /* another issuer's */
     }
     memcpy(l->serial[l->count], c->serial, c->serial_n);
@@ -272,6 +272,33 @@ static void crl_again(struct bp_keeper *k)
     k->crl_wanted = true;
     k->crl_is_old = false;
     k->crl_retry = bp_k_mono(k) + RETRY_MS;
+    k->crl_due_since = k->crl_due_since == 0 ? bp_k_mono(k) : k->crl_due_since;
+}
+
+struct late {
+    struct bp_keeper *k;
+    bool is_late;
+};
+
+static bp_result note_late(void *self)
+{
+    const struct late *x = self;
+    struct bp_keeper *k = x->k;
+    const struct bp_event_detail detail[] = {
+        {BP_SPAN_STR("since"), BP_VAL_INT, k->crl_known ? k->crl_at : 0, BP_SPAN_EMPTY},
+        {BP_SPAN_STR("number"), BP_VAL_INT, (int64_t)k->crl_number, BP_SPAN_EMPTY}};
+    return bp_k_event(k, x->is_late ? BP_EV_CRL_LATE : BP_EV_CRL_CURRENT, NULL, detail, 2);
+}
+
+/* An alarm, once, when a list is due and cannot be made; and when it can again. The last list counts on: nothing stops. */
+void bp_k_crl_watch(struct bp_keeper *k)
+{
+    const bool is_late = k->crl_due_since != 0 && bp_k_mono(k) - k->crl_due_since >= BP_K_CRL_LATE_MS;
+    const bool is_over = k->crl_due_since == 0 && k->crl_late_told;
+    struct late x = {k, is_late};
+    if ((is_late && !k->crl_late_told) || is_over) {
+        k->crl_late_told = !bp_failed(bp_k_act(k, note_late, &x)) ? is_late : k->crl_late_told;
+    }
 }
 
 /* -- the store of the issuing keys --------------------------------------------------------------- */
@@ -327,7 +354,11 @@ static void on_crl(void *arg, bp_result r, uint64_t status, bp_span body)
     k->crl_skip = 0;
     k->crl_at = bp_k_now(k);
     k->crl_known = true;
-    bp_k_crl_make(k);
+    k->crl_due_since = 0;
+    k->crl_retry = bp_k_mono(k) + BP_K_CRL_GAP_MS;
+    if (k->crl_wanted) {
+        bp_k_wake(k, BP_K_CRL_GAP_MS);
+    }
 }
 
 static void crl_ask(struct bp_keeper *k)
@@ -427,6 +458,15 @@ void bp_k_send_deny_all(struct bp_keeper *k)
         after_n = sizeof after;
     } while (n == DENY_PAGE);
     bp_free(page);
+}
+
+void bp_k_send_crl(struct bp_keeper *k)
+{
+    size_t n = 0;
+    if (k->crl_known && !bp_failed(bp_msg_number_write(k->crl_number, k->out, BP_MSG_BODY_MAX, &n))) {
+        k->port.notify(k->port.self, BP_TO_FRONTS, "crl", bp_span_of(k->out, n));
+        k->crl_told = k->crl_number;
+    }
 }
 
 void bp_k_send_state(struct bp_keeper *k, bool accepting)

@@ -415,6 +415,7 @@ static bp_result start(void *self)
                                    .issuing_der = m->site->cert[BP_SITE_CERT_ISSUING],
                                    .issuing_old_der = m->site->issuing_old,
                                    .issuing_number = m->site->issuing_number,
+                                   .root_crl = m->site->root_crl,
                                    .infra_der = m->site->cert[BP_SITE_CERT_INFRA],
                                    .log_der = m->site->cert[BP_SITE_CERT_LOG],
                                    .recovery_der = m->site->cert[BP_SITE_CERT_RECOVERY],

@@ -61,24 +61,31 @@ static bp_result keep(void *self, bp_span serial, bp_span tbs, const struct bp_i
     return bp_record_add(s->record, &e);
 }
 
-enum bp_ca_rule ca_certify(struct bp_ca_signer *s, struct bp_key *key, enum bp_site_cert by,
-                           const struct bp_cert_request *q)
+enum bp_ca_rule ca_make(struct bp_ca_signer *s, struct bp_key *key, enum bp_site_cert by, const struct bp_cert_request *q,
+                        uint8_t ret[BP_CERT_MAX], size_t *ret_n)
 {
     const struct bp_signer signer = bp_key_signer(key);
     const struct bp_cert_record record = {s, keep};
     struct bp_issuer issuer;
-    uint8_t cert[BP_CERT_MAX];
-    size_t n = 0;
     if (bp_failed(bp_issuer_of(s->site->cert[by], &signer, &issuer))) {
         return BP_CA_INTERNAL;
     }
-    const bp_result r = bp_cert_issue_recorded(s->crypto, s->entropy, &issuer, q, &record, cert, sizeof cert, &n);
+    const bp_result r = bp_cert_issue_recorded(s->crypto, s->entropy, &issuer, q, &record, ret, BP_CERT_MAX, ret_n);
     if (bp_failed(r)) {
         return bp_is(r, BP_E_BAD_ARGUMENT)                     ? BP_CA_PSEUDONYM
                : bp_is(r, BP_E_FULL) || bp_is(r, BP_E_IO) ? BP_CA_STORAGE
                                                                : ca_unsigned(r);
     }
-    return ca_answer_bytes(s, bp_span_of(cert, n));
+    return BP_CA_NONE;
+}
+
+enum bp_ca_rule ca_certify(struct bp_ca_signer *s, struct bp_key *key, enum bp_site_cert by,
+                           const struct bp_cert_request *q)
+{
+    uint8_t cert[BP_CERT_MAX];
+    size_t n = 0;
+    const enum bp_ca_rule rule = ca_make(s, key, by, q, cert, &n);
+    return rule != BP_CA_NONE ? rule : ca_answer_bytes(s, bp_span_of(cert, n));
 }
 
 bool bp_ca_signer_is_owed(const struct bp_ca_signer *s)
@@ -206,7 +213,7 @@ static enum bp_ca_rule sign_list(struct bp_ca_signer *s, bool is_old, const stru
         return BP_CA_INTERNAL;
     }
     const bp_result r =
-        bp_crl_issue(&issuer, entries, count, number, now, now + BP_CA_CRL_MS, s->room, BP_MSG_BODY_MAX, &n);
+        bp_crl_issue(&issuer, entries, count, number, now - BP_CA_SKEW_MS, now + BP_CA_CRL_MS, s->room, BP_MSG_BODY_MAX, &n);
     if (bp_failed(r)) {
         return bp_is(r, BP_E_BAD_ARGUMENT) ? BP_CA_CRL_ENTRY : bp_is(r, BP_E_NO_SPACE) ? BP_CA_TOO_LARGE : ca_unsigned(r);
     }
@@ -287,6 +294,7 @@ static const struct {
     {"issue-operator", issue_operator},      {"crl", crl},
     {"crl-old", crl_old},
     {"decommission", decommission},
+    {"ocsp", ca_ocsp},
 };
 
 static const struct {
@@ -386,6 +394,7 @@ void bp_ca_signer_free(struct bp_ca_signer *s)
         bp_key_free(s->operators);
         bp_key_free(s->brownfield);
         bp_key_free(s->bind);
+        bp_key_free(s->status);
         bp_anchors_free(s->anchors);
         bp_record_free(s->record);
         bp_free_secret(s->pending, s->pending == NULL ? 0 : BP_CA_PENDING_MAX * sizeof *s->pending);

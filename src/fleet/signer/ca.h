@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fleet/signer/ca - state of the ca signer, and its ops by file: enrol.c (credential, bind), issue.c (issue), ca.c (the
- * rest). An op answers by writing into s->answer and giving the rule that was broken. For this folder only. */
+/* fleet/signer/ca - state of the ca signer, and its ops by file: enrol.c (credential, bind), issue.c (issue), ocsp.c
+ * (ocsp), ca.c (the rest). An op answers by writing into s->answer and giving the rule that was broken. For this folder only. */
 #ifndef BP_FLEET_SIGNER_CA_H
 #define BP_FLEET_SIGNER_CA_H
 
@@ -43,6 +43,11 @@ struct bp_ca_signer {
     struct bp_pubkey result_key; /* into the site */
     uint64_t crl_number;
     struct bp_record *record; /* of what is about to be signed */
+    /* The key that answers for the issuing key are signed by; made at need, only in memory, and certified for days. */
+    struct bp_key *status;
+    int64_t status_ms; /* since when */
+    size_t status_cert_n;
+    uint8_t status_cert[BP_CERT_MAX];
     enum bp_ca_rule rule;
     struct ca_pending *pending;
     uint8_t *scratch; /* CA_SCRATCH */
@@ -54,6 +59,7 @@ struct bp_ca_signer {
 enum bp_ca_rule ca_credential(struct bp_ca_signer *s, bp_span body);
 enum bp_ca_rule ca_bind(struct bp_ca_signer *s, bp_span body);
 enum bp_ca_rule ca_issue(struct bp_ca_signer *s, bp_span body);
+enum bp_ca_rule ca_ocsp(struct bp_ca_signer *s, bp_span body);
 
 /* Puts {1: v} into the answer. */
 enum bp_ca_rule ca_answer_bytes(struct bp_ca_signer *s, bp_span v);
@@ -64,7 +70,10 @@ enum bp_ca_rule ca_unsigned(bp_result r);
 /* A request for a certificate: P-256 and signed by its own key. */
 enum bp_ca_rule ca_read_csr(struct bp_ca_signer *s, bp_span der, struct bp_csr *ret);
 
-/* Makes a certificate by key, which is by's, has it recorded, and puts it into the answer. */
+/* Makes a certificate by key, which is by's, and has it recorded. */
+enum bp_ca_rule ca_make(struct bp_ca_signer *s, struct bp_key *key, enum bp_site_cert by, const struct bp_cert_request *q,
+                        uint8_t ret[BP_CERT_MAX], size_t *ret_n);
+/* The same, and puts it into the answer. */
 enum bp_ca_rule ca_certify(struct bp_ca_signer *s, struct bp_key *key, enum bp_site_cert by,
                            const struct bp_cert_request *q);
 

@@ -210,6 +210,8 @@ static enum bp_ca_rule make(struct bp_ca_signer *s, const struct issue *x)
                                       .common_name = x->m.pseudonym,
                                       .organisation = bp_span_cstr(s->site->org),
                                       .crl_url = bp_span_cstr(s->site->crl_url),
+                                      .ocsp_url = bp_span_cstr(s->site->ocsp_url),
+                                      .issuer_url = bp_span_cstr(s->site->issuer_url),
                                       .not_before_ms = (int64_t)x->m.not_before_ms,
                                       .not_after_ms = (int64_t)x->m.not_before_ms + BP_CA_DEVICE_MS};
     return ca_certify(s, s->issuing, BP_SITE_CERT_ISSUING, &q);

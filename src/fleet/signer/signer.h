@@ -5,7 +5,8 @@
  *
  *   tls  the server's TLS key: signs digests of handshakes
  *   log  log key and result key: heads over its own stored last head only; attestation results
- *   ca   issuing, operators, brownfield and bind keys: credentials, bindings, certificates, revocation lists
+ *   ca   issuing, operators, brownfield and bind keys: credentials, bindings, certificates, revocation lists, answers
+ *        about status
  *
  * Each opens exactly its own keys of the site. An op that is not of its table is refused. Requests are answered one after
  * the other; how many wait is bounded by net/frame. A refusal's body is {1: rule}, the stable name of the rule that was
@@ -60,6 +61,8 @@ void bp_log_signer_answer(struct bp_log_signer *s, bp_span op, bp_span body, str
 #define BP_CA_DEVICE_MS   (7 * 86400000LL)    /* life of a management certificate */
 #define BP_CA_BROWNFIELD_MS (30 * 86400000LL)
 #define BP_CA_CRL_MS      (31 * 86400000LL)   /* nextUpdate: the site's outage tolerance of 30 days and one more */
+#define BP_CA_STATUS_MS   (3600 * 1000LL)     /* nextUpdate of an answer about status */
+#define BP_CA_RESPONDER_MS (7 * 86400000LL)   /* life of the certificate of the key that signs them; half of it is used */
 
 /* What a request can break, and what the peer is told. Names are stable. */
 #define BP_CA_RULE_LIST(X)                                                                                             \
@@ -111,6 +114,8 @@ void bp_log_signer_answer(struct bp_log_signer *s, bp_span op, bp_span body, str
     X(EAR_DEVICE, "result-of-other-device", NOT_PREAPPROVED)                                                           \
     X(CRL_NUMBER, "crl-number", OUTDATED)                                                                              \
     X(CRL_ENTRY, "crl-entry", VALUE)                                                                                   \
+    X(OCSP_ISSUER, "ocsp-of-another-issuer", VALUE)                                                                    \
+    X(OCSP_STATUS, "ocsp-status", VALUE)                                                                               \
     X(TOO_LARGE, "answer-too-large", TOO_LARGE)                                                                        \
     X(STORAGE, "state-not-written", STORAGE_FULL)                                                                      \
     X(KEY_STORE, "key-store-does-not-answer", UNAVAILABLE)

@@ -301,6 +301,8 @@ static void check_certificate(int64_t not_before_ms)
     BP_CHECK(x.not_before_s == not_before_ms / 1000 && x.not_after_s == not_before_ms / 1000 + 7 * 86400);
     BP_CHECK(memmem(x.subject.p, x.subject.n, PSEUDONYM, 32) != NULL && memmem(der.p, der.n, "asked for", 9) == NULL);
     BP_CHECK(memmem(der.p, der.n, "http://localhost:8446/crl/issuing-0.crl", 39) != NULL);
+    BP_CHECK(memmem(der.p, der.n, "http://localhost:8446/ocsp", 26) != NULL);
+    BP_CHECK(memmem(der.p, der.n, "http://localhost:8446/ca/issuing.cer", 36) != NULL);
 }
 
 BP_CASE(a_good_request_gets_a_certificate)
@@ -681,6 +683,78 @@ BP_CASE(entries_of_lists_are_checked)
     BP_CHECK(is_refused(BP_CA_CRL_ENTRY, BP_P_VALUE));
 }
 
+/* --- answers about status --- */
+
+/* A CertID of our issuing CA, or of the operators'. */
+static size_t ocsp_id(enum bp_site_cert by, uint8_t *ret)
+{
+    static const uint8_t begin[] = {0x30, 0x3a, 0x30, 0x09, 0x06, 0x05, 0x2b, 0x0e, 0x03, 0x02, 0x1a, 0x05, 0x00, 0x04, 0x14};
+    struct bp_x509 x;
+    uint8_t hash[20];
+    bp_rd rd;
+    size_t n = sizeof begin;
+    BP_CHECK(!bp_failed(bp_x509_read(plant.site->cert[by], &x)));
+    memcpy(ret, begin, n);
+    BP_CHECK(!bp_failed(bp_hash(plant.crypto, BP_HASH_SHA1, x.subject, ret + n)));
+    rd = bp_rd_over(x.spki);
+    bp_rd in = bp_der_enter(&rd, BP_DER_SEQ);
+    (void)bp_der_get(&in, BP_DER_SEQ);
+    BP_CHECK(!bp_failed(bp_hash(plant.crypto, BP_HASH_SHA1, bp_der_get_bits(&in), hash)));
+    n += 20;
+    memcpy(ret + n, "\x04\x14", 2);
+    memcpy(ret + n + 2, hash, 20);
+    memcpy(ret + n + 22, "\x02\x01\x05", 3);
+    return n + 25;
+}
+
+static void ask_status(bp_span cert_id, uint64_t status, uint64_t revoked_ms, uint64_t reason)
+{
+    const struct bp_msg_ocsp m = {.count = 1, .status = {{cert_id, status, revoked_ms, reason}}, .nonce = BP_SPAN_STR("n")};
+    size_t n = 0;
+    if (BP_CHECK(!bp_failed(bp_msg_ocsp_write(&m, body, sizeof body, &n)))) {
+        bp_ca_signer_answer(ca, BP_SPAN_STR("ocsp"), bp_span_of(body, n), &got);
+    }
+}
+
+BP_CASE(an_answer_about_status_by_a_key_of_its_own)
+{
+    uint8_t room[128], first[32], second[32];
+    struct bp_msg_stated m;
+    struct bp_x509 x;
+    struct bp_pubkey by;
+    const bp_span cert_id = bp_span_of(room, ocsp_id(BP_SITE_CERT_ISSUING, room));
+    ask_status(cert_id, 1, PLANT_NOW - 5000, 1);
+    BP_NEED(got.status == BP_P_NONE && !bp_failed(bp_msg_stated_read(got.body, &m)));
+    BP_NEED(!bp_failed(bp_x509_read(m.cert, &x)) && !bp_failed(bp_site_public(plant.site, BP_SITE_CERT_ISSUING, &by)));
+    BP_CHECK(!bp_failed(bp_x509_verify(plant.crypto, &by, x.alg, x.tbs, x.signature)));
+    BP_CHECK(!bp_failed(bp_x509_profile_check(m.cert, BP_CERT_OCSP, plant.sim.wall_ms)));
+    BP_CHECK(bp_failed(bp_x509_profile_check(m.cert, BP_CERT_DEVICE, plant.sim.wall_ms)));
+    BP_CHECK(x.not_after_s == plant.sim.wall_ms / 1000 + 7 * 86400);
+    BP_CHECK(!bp_span_equal(x.spki, bp_key_spki(bind_key)));
+    BP_CHECK(memmem(m.response.p, m.response.n, m.cert.p, m.cert.n) != NULL);
+    BP_CHECK(memmem(m.response.p, m.response.n, cert_id.p, cert_id.n) != NULL);
+    BP_CHECK(!bp_failed(bp_hash(plant.crypto, BP_HASH_SHA256, m.cert, first)));
+    ask_status(cert_id, 0, 0, 0);
+    BP_NEED(got.status == BP_P_NONE && !bp_failed(bp_msg_stated_read(got.body, &m)));
+    BP_CHECK(!bp_failed(bp_hash(plant.crypto, BP_HASH_SHA256, m.cert, second)) && memcmp(first, second, 32) == 0);
+    plant.sim.wall_ms += BP_CA_RESPONDER_MS / 2;
+    ask_status(cert_id, 0, 0, 0);
+    plant.sim.wall_ms -= BP_CA_RESPONDER_MS / 2;
+    BP_NEED(got.status == BP_P_NONE && !bp_failed(bp_msg_stated_read(got.body, &m)));
+    BP_CHECK(!bp_failed(bp_hash(plant.crypto, BP_HASH_SHA256, m.cert, second)) && memcmp(first, second, 32) != 0);
+}
+
+BP_CASE(status_of_another_issuer_is_not_signed)
+{
+    uint8_t room[128];
+    ask_status(bp_span_of(room, ocsp_id(BP_SITE_CERT_OPERATORS, room)), 0, 0, 0);
+    BP_CHECK(is_refused(BP_CA_OCSP_ISSUER, BP_P_VALUE));
+    ask_status(BP_SPAN_STR("noise"), 0, 0, 0);
+    BP_CHECK(is_refused(BP_CA_OCSP_ISSUER, BP_P_VALUE));
+    ask_status(bp_span_of(room, ocsp_id(BP_SITE_CERT_ISSUING, room)), 1, PLANT_NOW, 7); /* a reason that is none */
+    BP_CHECK(is_refused(BP_CA_OCSP_STATUS, BP_P_VALUE));
+}
+
 BP_CASE(a_damaged_number_is_refused)
 {
     struct bp_ca_signer *other = NULL;
@@ -738,6 +812,8 @@ BP_SUITE(issue,
     BP_RUN(a_list_by_the_issuing_ca)
     BP_RUN(numbers_of_lists_never_fall)
     BP_RUN(entries_of_lists_are_checked)
+    BP_RUN(an_answer_about_status_by_a_key_of_its_own)
+    BP_RUN(status_of_another_issuer_is_not_signed)
     BP_RUN(a_damaged_number_is_refused)
     BP_RUN(every_rule_of_issue_was_broken_once)
     clean();)
