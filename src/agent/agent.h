@@ -136,6 +136,9 @@ struct bp_enroll {
     bool is_present;   /* somebody is at the device: an override of the maker counts */
 };
 enum bp_outcome bp_agent_enroll(struct bp_agent *a, const struct bp_enroll *e);
+/* For the maker's station: opens the root (tpm2:TCTI), and writes what it says of itself as a hello, with an attestation key
+ * that was made under its identity key and is kept nowhere. Nothing is stored; a needs no folder. */
+enum bp_outcome bp_agent_identity(struct bp_agent *a, const char *root, uint8_t *ret, size_t cap, size_t *ret_n);
 /* The same for a device whose certificate ran out while it could not renew; uses what the folder knows. */
 enum bp_outcome bp_agent_enroll_again(struct bp_agent *a);
 /* Has the server vouch for the key of a slot as at first contact, so that any EST client may carry the request. */

@@ -14,6 +14,8 @@
 #include "core/binding.h"
 #include "net/tls.h"
 #include "platform/alloc.h"
+#include "platform/linux/clock.h"
+#include "platform/linux/entropy.h"
 #include "platform/linux/file.h"
 
 #define BP_MODULE AGENT
@@ -665,6 +667,30 @@ enum bp_outcome bp_agent_enroll(struct bp_agent *a, const struct bp_enroll *e)
         o = o == BP_DONE ? enroll_with(a, e->code, e->device_port != 0, e->wait_s) : o;
     }
     return o == BP_DONE ? with_escrow(a) : o;
+}
+
+enum bp_outcome bp_agent_identity(struct bp_agent *a, const char *root, uint8_t *ret, size_t cap, size_t *ret_n)
+{
+    *a = (struct bp_agent){.at = BP_SLOTS, .clock = bp_clock_linux(), .entropy = bp_entropy_linux()};
+    const int len = snprintf(a->dev.root, sizeof a->dev.root, "%s", root);
+    if (len < 0 || (size_t)len >= sizeof a->dev.root || cap < HELLO_ROOM) {
+        return bp_agent_say(a, BP_USAGE, "the root's name is too long.");
+    }
+    struct contact *c = bp_alloc(sizeof *c);
+    if (c == NULL) {
+        return bp_agent_say(a, BP_FAILED, "no memory.");
+    }
+    c->a = a;
+    enum bp_outcome o = bp_agent_open_root(a);
+    o = o == BP_DONE ? read_identities(c) : o;
+    o = o == BP_DONE ? ready_attestation_key(c) : o;
+    if (o == BP_DONE) {
+        const bp_result r = write_hello(c, ret, ret_n);
+        o = bp_failed(r) ? bp_agent_say(a, BP_FAILED, "the unit file cannot be written: %s.", bp_error_text(bp_error_of(r)))
+                         : BP_DONE;
+    }
+    bp_free_secret(c, sizeof *c);
+    return o;
 }
 
 enum bp_outcome bp_agent_enroll_again(struct bp_agent *a)

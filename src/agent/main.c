@@ -29,16 +29,19 @@ static const char usage_text[] =
     "       bedplate-agent attest --state DIR [--json]\n"
     "       bedplate-agent status --state DIR [--json]\n"
     "       bedplate-agent csr    --state DIR [--new | --install FILE]\n"
+    "       bedplate-agent identity --root tpm2:TCTI [--out FILE]\n"
     "       bedplate-agent --version\n"
     "A device with its maker's anchor (--maker, once) finds out by its chain of ownership which server to trust; any other\n"
     "needs --anchor. --present says that somebody is at the device.\n"
     "URL is https://HOST[:PORT] of the enrol listener (port 8444 by default). --boot-log makes a process-level device:\n"
-    "it is marked so everywhere. csr --new makes a key, has the server vouch for it, and prints the request.\n";
+    "it is marked so everywhere. csr --new makes a key, has the server vouch for it, and prints the request. identity writes\n"
+    "what a maker's station enters of a chip (bedplate factory), to FILE or standard output.\n";
 
 struct options {
     struct bp_enroll enroll;
     const char *state;
     const char *install;
+    const char *out;
     uint32_t rounds;
     bool json, is_new;
 };
@@ -59,7 +62,8 @@ enum {
     O_NEW,
     O_INSTALL,
     O_MAKER,
-    O_PRESENT
+    O_PRESENT,
+    O_OUT
 };
 
 static const struct option long_options[] = {
@@ -71,6 +75,7 @@ static const struct option long_options[] = {
     {"rounds", required_argument, NULL, O_ROUNDS},     {"json", no_argument, NULL, O_JSON},
     {"maker", required_argument, NULL, O_MAKER},       {"present", no_argument, NULL, O_PRESENT},
     {"new", no_argument, NULL, O_NEW},                 {"install", required_argument, NULL, O_INSTALL},
+    {"out", required_argument, NULL, O_OUT},
     {NULL, 0, NULL, 0}};
 
 /* --- options --- */
@@ -110,6 +115,8 @@ static const char **text_of(struct options *o, int which)
         return &o->state;
     case O_INSTALL:
         return &o->install;
+    case O_OUT:
+        return &o->out;
     default:
         return NULL;
     }
@@ -463,6 +470,22 @@ static int do_csr(const struct options *o)
     return end(&a, r);
 }
 
+/* Needs no folder: nothing is kept. */
+static int do_identity(const struct options *o)
+{
+    static uint8_t hello[BP_HELLO_MAX];
+    struct bp_agent a;
+    size_t n = 0;
+    enum bp_outcome r = bp_agent_identity(&a, o->enroll.root, hello, sizeof hello, &n);
+    if (r == BP_DONE && o->out != NULL) {
+        const bp_result w = bp_file_write(o->out, BP_FILE_PUBLIC, bp_span_of(hello, n));
+        r = bp_failed(w) ? bp_agent_say(&a, BP_FAILED, "%s: %s.", o->out, bp_error_text(bp_error_of(w))) : BP_DONE;
+    } else if (r == BP_DONE && (fwrite(hello, 1, n, stdout) != n || fflush(stdout) != 0)) {
+        r = bp_agent_say(&a, BP_FAILED, "the output could not be written.");
+    }
+    return end(&a, r);
+}
+
 static int usage(const char *why)
 {
     fprintf(stderr, "bedplate-agent: %s\n%s", why, usage_text);
@@ -474,12 +497,9 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         int (*run)(const struct options *);
-        bool needs_all; /* server, root */
-    } commands[] = {{"enroll", do_enroll, true},
-                    {"run", do_run, false},
-                    {"attest", do_attest, false},
-                    {"status", do_status, false},
-                    {"csr", do_csr, false}};
+        enum { STATE, ALL, ROOT } needs; /* ALL: server, root, state */
+    } commands[] = {{"enroll", do_enroll, ALL}, {"run", do_run, STATE},   {"attest", do_attest, STATE},
+                    {"status", do_status, STATE}, {"csr", do_csr, STATE}, {"identity", do_identity, ROOT}};
     struct options o = {.enroll = {.wait_s = WAIT_S}};
     (void)signal(SIGPIPE, SIG_IGN);
     /* The TPM library prints what it is asked in vain, such as an index that is not there; we say it in our words. */
@@ -510,10 +530,13 @@ int main(int argc, char **argv)
         if (optind != argc - 1) {
             return usage("an argument too many");
         }
-        if (o.state == NULL) {
+        if (commands[i].needs == ROOT && o.enroll.root == NULL) {
+            return usage("--root is missing");
+        }
+        if (commands[i].needs != ROOT && o.state == NULL) {
             return usage("--state is missing");
         }
-        if (commands[i].needs_all && (o.enroll.server == NULL || o.enroll.root == NULL)) {
+        if (commands[i].needs == ALL && (o.enroll.server == NULL || o.enroll.root == NULL)) {
             return usage("--server and --root are needed");
         }
         if (o.enroll.ima_log != NULL && o.enroll.boot_log == NULL) {

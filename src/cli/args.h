@@ -20,8 +20,10 @@
     X(BEFORE, "before", "N", "only what comes before this number")                                                     \
     X(CODE, "code", "CODE", "the one-time code")                                                                       \
     X(COUNTER, "counter", "N", "security counter; an older one can be refused")                                        \
+    X(CSR, "csr", "FILE", "a certificate request; its key becomes the unit's IDevID")                                  \
     X(DEVICE, "device", "ID", "only of this device (id, short id or name)")                                            \
     X(DEVICES, "devices", "N", "so many simulated gateways")                                                           \
+    X(DIR, "dir", "DIR", "the maker's folder")                                                                         \
     X(EPOCH, "key-epoch", "N", "epoch of the release key (default: 1)")                                                \
     X(EXPIRES, "expires", "SECONDS", "how long the invitation or the statement is valid")                              \
     X(FROM_LOG, "from-log", "FILE", "a binary_bios_measurements of a machine of that model")                           \
@@ -29,18 +31,24 @@
     X(IN, "in", "FILE", "what is to be signed")                                                                        \
     X(IN_FLIGHT, "in-flight", "N", "so many requests at once (default: 32)")                                           \
     X(KEY, "key", "FILE", "the private key")                                                                           \
+    X(LABELS, "labels", "DIR", "folder for labels and IDevID certificates")                                            \
     X(LIMIT, "limit", "N", "at most so many")                                                                          \
-    X(MAKER, "maker", "FILE", "the maker: its public key at a product's first import, else its anchor")                \
+    X(MAKER, "maker", "FILE|HASH", "the maker: its public key (release) or the SHA-256 of it (manifest) at a first import, else its anchor") \
+    X(MARK, "mark", "FILE", "where the folder's mark is kept (default: below ~/.local/state)")                         \
     X(MODEL, "model", "MODEL", "hardware model")                                                                       \
     X(NAME, "name", "NAME", "a name for people")                                                                       \
+    X(ORDER, "order", "ORDER", "name of the order")                                                                    \
     X(OUT, "out", "FILE", "where the result is written")                                                               \
     X(POSITION, "position", "TAG", "position that it fills, instead of zone, site, model and name")                    \
     X(PRODUCT, "product", "PRODUCT", "name of the product")                                                            \
+    X(QUOTA, "quota", "N", "units that the order may have in all")                                                     \
     X(RATE, "rate", "N", "attestations per second (default: as fast as they are answered)")                            \
     X(REASON, "reason", "TEXT", "why; it is written into the log")                                                     \
     X(REVOKE, "revoke", "N", "at the end revoke so many of them, and time until they are cut off")                     \
     X(ROLE, "role", "ROLE", "viewer or admin")                                                                         \
+    X(ROOT, "root", "tpm2:TCTI", "the chip of the unit, as bedplate-agent takes it")                                   \
     X(SECONDS, "seconds", "S", "how long they attest (default: 10)")                                                   \
+    X(SERIAL, "serial", "SERIAL", "serial number of the unit")                                                         \
     X(SERVER, "server", "URL", "https://NAME:PORT of the operators' listener")                                         \
     X(SERVER_DIR, "server-dir", "DIR", "only put the authority of the simulated chips among a server's anchors")       \
     X(SITE, "site", "SITE", "site of the device")                                                                      \

@@ -15,6 +15,7 @@
 #define OID(name, ...) static const uint8_t name[] = {__VA_ARGS__}
 
 OID(oid_cn, 0x55, 0x04, 0x03);
+OID(oid_serial, 0x55, 0x04, 0x05);
 OID(oid_o, 0x55, 0x04, 0x0a);
 OID(oid_ski, 0x55, 0x1d, 0x0e);
 OID(oid_ku, 0x55, 0x1d, 0x0f);
@@ -31,6 +32,9 @@ OID(oid_aia, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x01, 0x01);
 OID(oid_ad_ocsp, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01);
 OID(oid_ad_issuers, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x02);
 OID(oid_nocheck, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01, 0x05);
+/* id-on-hardwareModuleName (RFC 4108 section 5), and the one type of hardware that we name: 1.3.6.1.4.1.32473.1.3.1. */
+OID(oid_hardware, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x08, 0x04);
+OID(oid_hw_type, 0x2b, 0x06, 0x01, 0x04, 0x01, 0x81, 0xfd, 0x59, 0x01, 0x03, 0x01);
 OID(oid_signed_data, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02);
 OID(oid_data, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x01);
 
@@ -51,6 +55,7 @@ OID(eku_log, STATEMENT(1));
 OID(eku_result, STATEMENT(2));
 OID(eku_bind, STATEMENT(3));
 OID(eku_recovery, STATEMENT(4));
+OID(eku_maker, STATEMENT(5));
 #define POLICY(n)                                                                                  \
     0x30, 0x0f, 0x30, 0x0d, 0x06, 0x0b, 0x2b, 0x06, 0x01, 0x04, 0x01, 0x81, 0xfd, 0x59, 0x01, 0x01, n
 OID(policy_device, POLICY(1));
@@ -59,7 +64,7 @@ OID(policy_brownfield, POLICY(3));
 
 static const char urn[] = "urn:bedplate:device:";
 
-enum san_kind { SAN_NONE, SAN_DNS, SAN_URN };
+enum san_kind { SAN_NONE, SAN_DNS, SAN_URN, SAN_HARDWARE };
 
 struct profile {
     bp_span bc, ku, eku, policy; /* values; empty: the extension is absent */
@@ -86,6 +91,9 @@ static const struct profile profiles[BP_CERT_PROFILES] = {
     [BP_CERT_BIND] = {NOTHING, V(ku_leaf), V(eku_bind), NOTHING, SAN_NONE, false, false, false},
     [BP_CERT_RECOVERY] = {NOTHING, V(ku_agree), V(eku_recovery), NOTHING, SAN_NONE, false, false, false},
     [BP_CERT_OCSP] = {NOTHING, V(ku_leaf), V(eku_ocsp), NOTHING, SAN_NONE, false, false, true},
+    [BP_CERT_IDEVID_CA] = {V(bc_ca0), V(ku_ca), NOTHING, NOTHING, SAN_NONE, false, false, false},
+    [BP_CERT_MAKER] = {NOTHING, V(ku_leaf), V(eku_maker), NOTHING, SAN_NONE, false, false, false},
+    [BP_CERT_IDEVID] = {NOTHING, V(ku_leaf), NOTHING, NOTHING, SAN_HARDWARE, false, false, false},
 };
 
 /* --- pieces --- */
@@ -158,10 +166,10 @@ static void put_time(struct derback *w, int64_t ms)
     }
 }
 
-static void put_rdn(struct derback *w, bp_span oid, bp_span text)
+static void put_rdn(struct derback *w, bp_span oid, uint8_t tag, bp_span text)
 {
     const size_t mark = w->n;
-    derback_put(w, BP_DER_UTF8, text);
+    derback_put(w, tag, text);
     derback_put(w, BP_DER_OID, oid);
     derback_wrap(w, BP_DER_SEQ, mark);
     derback_wrap(w, BP_DER_SET, mark);
@@ -170,9 +178,12 @@ static void put_rdn(struct derback *w, bp_span oid, bp_span text)
 static void put_name(struct derback *w, const struct bp_cert_request *q)
 {
     const size_t mark = w->n;
-    put_rdn(w, BP_SPAN_OF(oid_cn), q->common_name);
+    if (q->serial_number.n > 0) {
+        put_rdn(w, BP_SPAN_OF(oid_serial), BP_DER_PRINTABLE, q->serial_number);
+    }
+    put_rdn(w, BP_SPAN_OF(oid_cn), BP_DER_UTF8, q->common_name);
     if (q->organisation.n > 0) {
-        put_rdn(w, BP_SPAN_OF(oid_o), q->organisation);
+        put_rdn(w, BP_SPAN_OF(oid_o), BP_DER_UTF8, q->organisation);
     }
     derback_wrap(w, BP_DER_SEQ, mark);
 }
@@ -207,6 +218,14 @@ static void put_san(struct derback *w, const struct bp_cert_request *q, enum san
         derback_bytes(w, q->common_name);
         derback_bytes(w, bp_span_of(urn, sizeof urn - 1));
         derback_wrap(w, BP_DER_CTXP(6), mark);
+    }
+    if (kind == SAN_HARDWARE) { /* otherName of HardwareModuleName {hwType, hwSerialNum} */
+        derback_put(w, BP_DER_OCTETS, q->serial_number);
+        derback_put(w, BP_DER_OID, BP_SPAN_OF(oid_hw_type));
+        derback_wrap(w, BP_DER_SEQ, mark);
+        derback_wrap(w, BP_DER_CTX(0), mark);
+        derback_put(w, BP_DER_OID, BP_SPAN_OF(oid_hardware));
+        derback_wrap(w, BP_DER_CTX(0), mark);
     }
     for (size_t i = q->dns_count; kind == SAN_DNS && i > 0; i--) {
         derback_put(w, BP_DER_CTXP(2), q->dns[i - 1]);
@@ -346,6 +365,10 @@ static bool are_names_good(const struct bp_cert_request *q)
         if (!is_name(q->dns[i], false)) {
             return false;
         }
+    }
+    const bool is_unit = q->serial_number.n <= BP_CERT_UNIT_MAX && is_name(q->serial_number, true);
+    if (p->san == SAN_HARDWARE ? !is_unit : q->serial_number.n != 0) {
+        return false;
     }
     return p->san == SAN_URN ? is_name(q->common_name, true)
                              : q->common_name.n > 0 && q->common_name.n <= BP_CERT_TEXT_MAX && is_text(q->common_name);
@@ -563,6 +586,42 @@ static bool has_only_known(const struct bp_x509 *cert, const struct profile *p)
     return true;
 }
 
+/* The serialNumber attribute of a name; empty when there is none. */
+static bp_span serial_of(bp_span name)
+{
+    bp_rd rd = bp_rd_over(name);
+    bp_rd in = bp_der_enter(&rd, BP_DER_SEQ);
+    while (bp_rd_left(&in) > 0) {
+        bp_rd set = bp_der_enter(&in, BP_DER_SET);
+        bp_rd pair = bp_der_enter(&set, BP_DER_SEQ);
+        if (bp_span_equal(bp_der_get(&pair, BP_DER_OID), BP_SPAN_OF(oid_serial))) {
+            return bp_der_get(&pair, BP_DER_PRINTABLE);
+        }
+    }
+    return BP_SPAN_EMPTY;
+}
+
+/* One hardwareModuleName, of our type, over the serial number of the subject. */
+static bool is_hardware_good(bp_span value, bp_span subject)
+{
+    bp_rd rd = bp_rd_over(value);
+    bp_rd names = bp_der_enter(&rd, BP_DER_SEQ);
+    bp_rd other = bp_der_enter(&names, BP_DER_CTX(0));
+    const bp_span type = bp_der_get(&other, BP_DER_OID);
+    bp_rd outer = bp_der_enter(&other, BP_DER_CTX(0));
+    bp_rd module = bp_der_enter(&outer, BP_DER_SEQ);
+    const bp_span hw_type = bp_der_get(&module, BP_DER_OID);
+    const bp_span serial = bp_der_get(&module, BP_DER_OCTETS);
+    const bp_rd *const all[] = {&module, &outer, &other, &names, &rd};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        if (bp_failed(bp_rd_finish(all[i]))) {
+            return false;
+        }
+    }
+    return bp_span_equal(type, BP_SPAN_OF(oid_hardware)) && bp_span_equal(hw_type, BP_SPAN_OF(oid_hw_type)) &&
+           serial.n <= BP_CERT_UNIT_MAX && is_name(serial, true) && bp_span_equal(serial, serial_of(subject));
+}
+
 static bool is_san_good(const struct bp_x509 *cert, enum san_kind kind)
 {
     struct bp_x509_ext e;
@@ -571,6 +630,9 @@ static bool is_san_good(const struct bp_x509 *cert, enum san_kind kind)
     }
     if (bp_failed(bp_x509_find_ext(cert, BP_SPAN_OF(oid_san), &e)) || e.is_critical) {
         return false;
+    }
+    if (kind == SAN_HARDWARE) {
+        return is_hardware_good(e.value, cert->subject);
     }
     bp_rd rd = bp_rd_over(e.value);
     bp_rd in = bp_der_enter(&rd, BP_DER_SEQ);

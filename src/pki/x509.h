@@ -14,13 +14,15 @@
 #define BP_CERT_DNS_MAX  8u   /* names of one server */
 #define BP_CERT_TEXT_MAX 128u /* bytes of one name */
 #define BP_CERT_URL_MAX  192u
+#define BP_CERT_UNIT_MAX 64u  /* bytes of a unit's serial number (X520SerialNumber, RFC 5280 appendix A) */
 #define BP_SERIAL_SIZE   16u
 #define BP_KEY_ID_SIZE   20u
 
 /* Profiles; the policy identifiers are 1.3.6.1.4.1.32473.1.1.N (an enterprise number reserved for examples). Keys that
  * sign statements have extended key usages of our own, 1.3.6.1.4.1.32473.1.2.N: no certificate of theirs opens a TLS
- * connection, and none of the three stands for another. The one of the owner's recovery key is of that family (4): nothing
- * is signed by it, values are sealed to it. */
+ * connection, and none of them stands for another. The one of the owner's recovery key is of that family (4): nothing
+ * is signed by it, values are sealed to it. A maker's authority (BP_CERT_ROOT above IDEVID_CA and MAKER) is of another tree
+ * than a plant's. */
 enum bp_cert_profile {
     BP_CERT_ROOT,          /* signs authorities; path length 1 */
     BP_CERT_ISSUING,       /* device certificates: clientAuth, path length 0, policy 1 */
@@ -36,6 +38,9 @@ enum bp_cert_profile {
     BP_CERT_BIND,          /* CN; statements about attestation keys, extended usage 3 */
     BP_CERT_RECOVERY,      /* CN; keyAgreement, extended usage 4: what it opens is the owner's */
     BP_CERT_OCSP,          /* CN; OCSPSigning, and not itself to be asked about (RFC 6960 section 4.2.2.2) */
+    BP_CERT_IDEVID_CA,     /* a maker's: IDevIDs; path length 0 */
+    BP_CERT_MAKER,         /* CN; a maker's statements (manifests, ownership), extended usage 5 */
+    BP_CERT_IDEVID,        /* IEEE 802.1AR: CN (the model), serialNumber, hardwareModuleName; no extended usage */
     BP_CERT_PROFILES
 };
 
@@ -53,6 +58,7 @@ struct bp_cert_request {
     bp_span organisation; /* UTF-8; empty: left out */
     const bp_span *dns;   /* INFRA, SERVER: 1..BP_CERT_DNS_MAX names, [a-z0-9.-] and no leading dot */
     size_t dns_count;
+    bp_span serial_number; /* IDEVID only: 1..BP_CERT_UNIT_MAX of [A-Za-z0-9.-], in the subject and in hardwareModuleName */
     bp_span crl_url; /* empty: left out; not in an anchor's certificate */
     int64_t not_before_ms;
     int64_t not_after_ms; /* INT64_MAX: no well-defined end (RFC 5280 section 4.1.2.5) */
