@@ -118,6 +118,14 @@ enum bp_severity { BP_SEV_INFO, BP_SEV_NOTICE, BP_SEV_WARNING, BP_SEV_ALERT };
       "{actor} fetched its certificate of decommissioning", "")                                    \
     X(98, BASELINE_ACCEPTED, "baseline-accepted", NOTICE,                                          \
       "{actor} accepted the firmware of model {model}", "T0857")                                   \
+    X(112, MANIFEST_IMPORTED, "manifest-imported", NOTICE,                                         \
+      "{actor} imported batch {batch} of order {order} of {maker}: {units} units for zone {zone}", \
+      "")                                                                                          \
+    X(113, MANIFEST_REFUSED, "manifest-refused", WARNING, "A manifest was refused: {reason}",      \
+      "T0862")                                                                                     \
+    X(114, UNIT_CLAIMED, "unit-claimed", NOTICE,                                                   \
+      "The device is unit {serial} of batch {batch} of order {order}: claimed into zone {zone}",   \
+      "")                                                                                          \
     X(128, POSITION_MADE, "position-made", NOTICE,                                                 \
       "{actor} made position {position} in zone {zone}", "")                                       \
     X(129, POSITION_FILLED, "position-filled", NOTICE,                                             \

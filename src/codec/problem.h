@@ -96,6 +96,15 @@
     X(93, ERASURE, "erasure-refused", 403, "It does not prove that the device left",               \
       "Let the device attest again; the detail names what is wrong.")                              \
     X(81, OUTDATED, "outdated", 409, "Older than what is in force", "Publish a higher version.") \
+    X(95, UNIT_MISMATCH, "unit-mismatch", 403,                                                     \
+      "The chip is not the whole unit that its maker's manifest names",                            \
+      "Compare the label; ask the maker what was changed.")                                        \
+    X(96, MAKER, "maker", 412, "The maker's key is not the one that is pinned here",               \
+      "Compare the key's hash with the maker, then name it.")                                      \
+    X(97, BATCH, "batch", 409, "This batch, or a newer one of its order, was imported already",    \
+      "Import batches in their order, each once.")                                                 \
+    X(98, UNIT, "unit", 409, "A unit of the manifest was announced before",                        \
+      "Ask the maker: no unit is in two batches.")                                                 \
     X(100, POSITION_FILLED, "position-filled", 409,                                                \
       "The position is filled, or the device fills another one",                                   \
       "Look at the position; a spare takes it over by replacing.")                                 \

@@ -59,6 +59,8 @@
       BP_ROUTE_JSON, BP_ROUTE_BODY, "Import a chain of ownership, or continue one")                    \
     X(INVITE, "POST", "/invitations", ADMIN, "devices", NO, INVITATION_MADE, KEEPER, BP_ROUTE_JSON,  \
       BP_ROUTE_BODY, "Invite a device")                                                              \
+    X(MANIFEST_IMPORT, "POST", "/manifests", ADMIN, "devices", NO, MANIFEST_IMPORTED, KEEPER,      \
+      BP_ROUTE_COSE, BP_ROUTE_RELEASE, "Import a maker's batch manifest")                          \
     X(POSITIONS, "GET", "/positions", VIEWER, "positions", NO, NONE, READER, BP_ROUTE_NOTHING, 0,      \
       "List positions")                                                                            \
     X(POSITION_NEW, "POST", "/positions", ADMIN, "positions", NO, POSITION_MADE, KEEPER,             \

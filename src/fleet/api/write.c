@@ -13,6 +13,7 @@
 #include "fleet/api/internal.h"
 #include "fleet/api/judge.h"
 #include "fleet/ipc/message.h"
+#include "fleet/registry/expected.h"
 #include "fleet/registry/ownership.h"
 #include "fleet/releases/releases.h"
 #include "fleet/store/lists.h"
@@ -908,6 +909,32 @@ static bp_result refused_text(struct call *c, enum bp_event_type type, enum bp_p
     return told(c, p, detail);
 }
 
+static bp_result manifest_import(struct call *c)
+{
+    struct bp_import i;
+    uint8_t maker[BP_DIGEST_SIZE];
+    char hex[2 * BP_DIGEST_SIZE + 1], zone[BP_NAME_MAX + 1];
+    bp_span v = BP_SPAN_EMPTY, z = BP_SPAN_EMPTY;
+    enum bp_problem p = BP_P_NONE;
+    if (!bp_api_query(c->m.query, "maker", hex, sizeof hex, &v) || (v.n != 0 && !bp_api_unhex(v, maker, sizeof maker))) {
+        return refuse(c, BP_P_VALUE, "maker");
+    }
+    if (!bp_api_query(c->m.query, "zone", zone, sizeof zone, &z)) {
+        return refuse(c, BP_P_VALUE, "zone");
+    }
+    const bp_result got = bp_registry_import(c->t->registry, c->q->body, v.n != 0 ? BP_SPAN_OF(maker) : BP_SPAN_EMPTY, z,
+                                             actor(c), &i, &p);
+    if (bp_is(got, BP_E_DENIED)) {
+        return refused_text(c, BP_EV_MANIFEST_REFUSED, p, i.detail);
+    }
+    BP_TRY(got);
+    return bp_api_json(&c->room, 201,
+                       json_pack("{s:o, s:o, s:I, s:I, s:o, s:b}", "maker", bp_api_str(i.maker), "order", bp_api_str(i.order),
+                                 "batch", (json_int_t)i.batch, "units", (json_int_t)i.units, "zone", bp_api_text(z),
+                                 "pinned", (int)i.is_pinned_now),
+                       c->ret);
+}
+
 static bp_result release_import(struct call *c)
 {
     struct bp_releases r = releases(c->t);
@@ -1032,6 +1059,7 @@ static handler *const handlers[BP_API_COUNT] = {
     [BP_API_POSITION_NEW] = position_new,
     [BP_API_POSITION_ASSIGN] = position_assign,
     [BP_API_POSITION_REPLACE] = position_replace,
+    [BP_API_MANIFEST_IMPORT] = manifest_import,
     [BP_API_RELEASE_IMPORT] = release_import,
     [BP_API_RELEASE_ACCEPT] = release_move,
     [BP_API_RELEASE_DEPRECATE] = release_move,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fleet/registry/registry - acts on devices and keys, each with its event, inside the keeper's
  * group. */
+#include "fleet/registry/expected.h"
+
 #include "base/secret.h"
 #include "fleet/registry/internal.h"
 #include "fleet/store/crash.h"
@@ -259,10 +261,28 @@ static bp_result make_room(struct bp_registry *r, bp_span source, enum bp_proble
                                                                       : BP_OK;
 }
 
-/* by_chain: it is claimed by a chain of ownership, and there is no code to spend. */
+/* Where a unit is claimed: its batch's zone, named by its serial number. */
+static struct bp_place place_of_unit(const struct bp_expected *e)
+{
+    struct bp_place p = e->place;
+    memcpy(p.name, e->serial, sizeof p.name);
+    return p;
+}
+
+/* The device is a unit that its maker announced: its manifest stands for the person who would have compared the label. */
+static bp_result claim_unit(struct bp_registry *r, const struct bp_device *d, const struct bp_expected *e)
+{
+    BP_TRY(bp_store_expected_come(r->store, e->n, d->n));
+    const struct bp_event_detail detail[] = {
+        text_of(BP_SPAN_STR("serial"), e->serial), text_of(BP_SPAN_STR("order"), e->order),
+        {BP_SPAN_STR("batch"), BP_VAL_INT, (int64_t)e->batch, BP_SPAN_EMPTY}, text_of(BP_SPAN_STR("zone"), d->place.zone)};
+    return note(r, BP_EV_UNIT_CLAIMED, d, by_rule, detail, 4);
+}
+
+/* by_chain: it is claimed by a chain of ownership, and there is no code to spend. unit: as which its maker announced it. */
 static bp_result contact_new(struct bp_registry *r, const struct bp_contact *c,
-                             const struct bp_invitation *invitation, bool by_chain, struct bp_device *d,
-                             enum bp_problem *ret_problem)
+                             const struct bp_invitation *invitation, bool by_chain, const struct bp_expected *unit,
+                             struct bp_device *d, enum bp_problem *ret_problem)
 {
     *d = (struct bp_device){.state = BP_ST_WAITING, .created_ms = r->now_ms, .state_ms = r->now_ms};
     if (!bp_registry_text(c->kind, d->kind, sizeof d->kind) ||
@@ -270,11 +290,11 @@ static bp_result contact_new(struct bp_registry *r, const struct bp_contact *c,
         !bp_registry_text(c->source, d->source, sizeof d->source)) {
         return REFUSE(VALUE);
     }
-    if (invitation == NULL) {
+    if (invitation == NULL && unit == NULL) {
         BP_TRY(make_room(r, c->source, ret_problem));
     } else {
         d->state = BP_ST_CLAIMED;
-        d->place = invitation->place;
+        d->place = invitation != NULL ? invitation->place : place_of_unit(unit);
     }
     memcpy(d->id, c->id.p, sizeof d->id);
     BP_TRY(bp_registry_pseudonym(r, c->id, d->pseudonym));
@@ -284,8 +304,11 @@ static bp_result contact_new(struct bp_registry *r, const struct bp_contact *c,
     const struct bp_event_detail detail[] = {text_of(BP_SPAN_STR("root"), d->issuer_class),
                                              text_of(BP_SPAN_STR("source"), d->source),
                                              text_of(BP_SPAN_STR("zone"), d->place.zone)};
+    if (unit != NULL) {
+        BP_TRY(claim_unit(r, d, unit));
+    }
     if (invitation == NULL) {
-        return note(r, BP_EV_DEVICE_WAITING, d, by_rule, detail, 2);
+        return unit != NULL ? BP_OK : note(r, BP_EV_DEVICE_WAITING, d, by_rule, detail, 2);
     }
     if (by_chain) {
         return note(r, BP_EV_DEVICE_CLAIMED, d, bp_span_cstr(invitation->by), detail, 3);
@@ -366,16 +389,39 @@ static bp_result contact_again(struct bp_registry *r, const struct bp_contact *c
     return BP_OK;
 }
 
+/* It waited before its manifest came. */
+static bp_result leave_waiting(struct bp_registry *r, const struct bp_expected *unit, struct bp_device *d,
+                               enum bp_problem *ret_problem)
+{
+    BP_TRY(change(r, d, BP_OP_APPROVE, BP_SPAN_EMPTY, ret_problem));
+    d->place = place_of_unit(unit);
+    BP_TRY(bp_store_device_set(r->store, d));
+    BP_TRY(bp_store_vouched_drop(r->store, d->n));
+    return claim_unit(r, d, unit);
+}
+
+/* NULL: nobody announced it, or it has come as a unit before. */
+static bp_result announced(struct bp_registry *r, const struct bp_contact *c, struct bp_expected *room,
+                           const struct bp_expected **ret, enum bp_problem *ret_problem)
+{
+    const bp_result got = bp_registry_expected(r, c->ek, c->ek_count, room, ret_problem);
+    *ret = !bp_failed(got) && room->device == 0 ? room : NULL;
+    return bp_is(got, BP_E_NOT_FOUND) ? BP_OK : got;
+}
+
 bp_result bp_registry_contact(struct bp_registry *r, const struct bp_contact *c,
                               struct bp_device *ret, enum bp_problem *ret_problem)
 {
     struct bp_device d = {0};
+    struct bp_expected room = {0};
+    const struct bp_expected *unit = NULL;
     struct bp_invitation invitation = {0};
     const struct bp_invitation *invited = NULL;
     *ret_problem = BP_P_NONE;
     if (c->id.n != BP_ID_SIZE || c->ek_count == 0) {
         return BP_FAIL(BAD_ARGUMENT);
     }
+    BP_TRY(announced(r, c, &room, &unit, ret_problem));
     const bp_result got = bp_store_device_by_id(r->store, c->id, &d);
     if (c->code.n > 0) {
         bool own = false;
@@ -385,7 +431,7 @@ bp_result bp_registry_contact(struct bp_registry *r, const struct bp_contact *c,
     if (bp_is(got, BP_E_NOT_FOUND)) {
         const bool by_chain =
             invited == NULL && !bp_failed(bp_registry_owned(r, c->id, &invitation.place, invitation.by));
-        BP_TRY(contact_new(r, c, by_chain ? &invitation : invited, by_chain, &d, ret_problem));
+        BP_TRY(contact_new(r, c, by_chain ? &invitation : invited, by_chain, unit, &d, ret_problem));
         *ret = d;
         return BP_OK;
     }
@@ -410,6 +456,9 @@ bp_result bp_registry_contact(struct bp_registry *r, const struct bp_contact *c,
         BP_TRY(contact_again(r, c, invited, &d, ret_problem));
     } else {
         BP_TRY(own_keys(r, d.n, c, ret_problem));
+    }
+    if (unit != NULL && d.state == BP_ST_WAITING) {
+        BP_TRY(leave_waiting(r, unit, &d, ret_problem));
     }
     *ret = d;
     return BP_OK;

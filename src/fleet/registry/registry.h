@@ -88,8 +88,9 @@ struct bp_contact {
 };
 
 /* Takes a proven first contact: known device (same AK: nothing changes; another AK: rebind or
- * reclaim), invited one (claimed at once), or unknown (waiting room). The row is stored and ret
- * holds it. WAITING_FULL, KEY_IN_USE, REVOKED, BAD_INVITATION, WRONG_STATE */
+ * reclaim), invited one or one that its maker announced (registry/expected; claimed at once), or
+ * unknown (waiting room). The row is stored and ret holds it.
+ * WAITING_FULL, KEY_IN_USE, REVOKED, BAD_INVITATION, WRONG_STATE, UNIT_MISMATCH */
 BP_MUST_CHECK bp_result bp_registry_contact(struct bp_registry *r, const struct bp_contact *c,
                                             struct bp_device *ret, enum bp_problem *ret_problem);
 

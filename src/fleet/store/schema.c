@@ -204,4 +204,20 @@ static const char since_6[] = "CREATE INDEX certificate_since ON certificate(not
 
 static const char *const step_6[] = {since_6, NULL};
 
-const char *const *const bp_migration[BP_STORE_SCHEMA] = {step_1, step_2, step_3, step_4, step_5, step_6};
+/* What makers announced. A unit's place is its batch's, with the model that its maker wrote; no two units share a key. */
+static const char expected_7[] =
+    "CREATE TABLE announcer(kid BLOB PRIMARY KEY CHECK(length(kid)=32), name TEXT NOT NULL UNIQUE,"
+    " by TEXT NOT NULL, at_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE manifest(n INTEGER PRIMARY KEY, maker BLOB NOT NULL REFERENCES announcer(kid), order_name TEXT NOT NULL,"
+    " batch INTEGER NOT NULL, digest BLOB NOT NULL CHECK(length(digest)=32), " PLACE ", units INTEGER NOT NULL,"
+    " by TEXT NOT NULL, at_ms INTEGER NOT NULL) STRICT;"
+    "CREATE UNIQUE INDEX manifest_batch ON manifest(maker, order_name, batch);"
+    "CREATE TABLE expected(n INTEGER PRIMARY KEY, manifest INTEGER NOT NULL REFERENCES manifest(n),"
+    " id BLOB NOT NULL UNIQUE CHECK(length(id)=33), serial TEXT NOT NULL, model TEXT NOT NULL, kind TEXT NOT NULL,"
+    " keys INTEGER NOT NULL, idevid BLOB NOT NULL, device INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE expected_key(spki BLOB PRIMARY KEY CHECK(length(spki)=32),"
+    " expected INTEGER NOT NULL REFERENCES expected(n), kind INTEGER NOT NULL) STRICT, WITHOUT ROWID;";
+
+static const char *const step_7[] = {expected_7, NULL};
+
+const char *const *const bp_migration[BP_STORE_SCHEMA] = {step_1, step_2, step_3, step_4, step_5, step_6, step_7};

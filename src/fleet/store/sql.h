@@ -116,6 +116,20 @@
     X(ACTION_OPEN, "SELECT count(*) FROM (SELECT 1 FROM action WHERE state=1 AND expires_ms>?"     \
                    " LIMIT ?)")                                                                    \
     X(LIST_ACTIONS, BP_FROM_ACTION "WHERE n<? ORDER BY n DESC LIMIT ?")                            \
+    X(ANNOUNCER_ADD, "INSERT INTO announcer VALUES(?,?,?,?)")                                      \
+    X(ANNOUNCER, "SELECT kid, name, by, at_ms FROM announcer WHERE kid=?")                         \
+    X(ANNOUNCER_NAMED, "SELECT kid, name, by, at_ms FROM announcer WHERE name=?")                  \
+    X(MANIFEST_ADD, "INSERT INTO manifest(maker, order_name, batch, digest, zone, site, model,"    \
+                   " units, by, at_ms) VALUES(?,?,?,?,?,?,?,?,?,?)")                               \
+    X(MANIFEST_LAST, "SELECT batch FROM manifest WHERE maker=? AND order_name=?"                   \
+                    " ORDER BY batch DESC LIMIT 1")                                                \
+    X(EXPECTED_ADD, "INSERT INTO expected(manifest, id, serial, model, kind, keys, idevid,"        \
+                   " device) VALUES(?,?,?,?,?,?,?,0)")                                             \
+    X(EXPECTED_KEY_ADD, "INSERT INTO expected_key VALUES(?,?,?)")                                  \
+    X(EXPECTED_BY_KEY, "SELECT e.n, e.manifest, e.id, e.serial, e.kind, e.keys, e.device, m.zone," \
+                      " m.site, e.model, m.order_name, m.batch FROM expected_key k CROSS JOIN expected e" \
+                      " ON e.n=k.expected CROSS JOIN manifest m ON m.n=e.manifest WHERE k.spki=?") \
+    X(EXPECTED_COME, "UPDATE expected SET device=? WHERE n=?")                                     \
     X(VOUCH, "INSERT INTO vouched VALUES(?,?,?,?,?) ON CONFLICT(spki) DO UPDATE SET"               \
              " verdict=excluded.verdict, until_ms=excluded.until_ms, first=excluded.first"         \
              " WHERE device=excluded.device")                                                      \

@@ -23,7 +23,7 @@
 #include "base/result.h"
 #include "base/span.h"
 
-#define BP_STORE_SCHEMA   6 /* number of the newest migration */
+#define BP_STORE_SCHEMA   7 /* number of the newest migration */
 
 #define BP_ID_SIZE        33u
 #define BP_DIGEST_SIZE    32u
@@ -327,6 +327,60 @@ BP_MUST_CHECK bp_result bp_store_action_open(bp_store *s, int64_t now_ms, uint32
 /* Newest first, below row `before` (0: from the newest); fewer than cap: no more. */
 BP_MUST_CHECK bp_result bp_store_actions(bp_store *s, int64_t before, struct bp_action *ret, size_t cap,
                                          size_t *ret_count);
+
+/* -- what makers announced
+ * ---------------------------------------------------------------------------------------------
+ */
+/* A maker whose manifests are taken: its key, pinned by a person. */
+struct bp_announcer {
+    uint8_t kid[BP_DIGEST_SIZE]; /* SHA-256 of the key's SubjectPublicKeyInfo */
+    char name[BP_NAME_MAX + 1];
+    char by[BP_NAME_MAX + 1];
+    int64_t at_ms;
+};
+/*   EXISTS  the key or the name is pinned already */
+BP_MUST_CHECK bp_result bp_store_announcer_add(bp_store *s, const struct bp_announcer *m);
+BP_MUST_CHECK bp_result bp_store_announcer(bp_store *s, bp_span kid, struct bp_announcer *ret); /* NOT_FOUND */
+BP_MUST_CHECK bp_result bp_store_announcer_named(bp_store *s, const char *name, struct bp_announcer *ret);
+
+struct bp_manifest_row {
+    int64_t n;
+    uint8_t maker[BP_DIGEST_SIZE];
+    char order[BP_NAME_MAX + 1];
+    uint64_t batch;
+    uint8_t digest[BP_DIGEST_SIZE]; /* of the payload */
+    struct bp_place place;          /* where its units are claimed */
+    uint32_t units;
+    char by[BP_NAME_MAX + 1];
+    int64_t at_ms;
+};
+/*   EXISTS  the batch of this order is there */
+BP_MUST_CHECK bp_result bp_store_manifest_add(bp_store *s, struct bp_manifest_row *m /* n is set */);
+/* The highest batch of an order. NOT_FOUND: none. */
+BP_MUST_CHECK bp_result bp_store_manifest_last(bp_store *s, bp_span maker, const char *order, uint64_t *ret_batch);
+
+struct bp_expected {
+    int64_t n;
+    int64_t manifest;
+    uint8_t id[BP_ID_SIZE];
+    char serial[BP_NAME_MAX + 1];
+    char kind[17];
+    uint32_t keys; /* endorsement keys that it must prove, all of them */
+    uint8_t idevid[BP_DIGEST_SIZE]; /* on adding: SHA-256 of its IDevID certificate */
+    bool has_idevid;
+    int64_t device;        /* that came as this unit; 0: not yet */
+    struct bp_place place; /* of its batch, and its own model */
+    char order[BP_NAME_MAX + 1]; /* of its batch, on reading */
+    uint64_t batch;
+};
+/*   EXISTS  a unit of this id was announced before */
+BP_MUST_CHECK bp_result bp_store_expected_add(bp_store *s, struct bp_expected *e /* n is set */);
+/*   EXISTS  a unit with this key was announced before */
+BP_MUST_CHECK bp_result bp_store_expected_key_add(bp_store *s, int64_t expected, bp_span spki, uint32_t kind);
+/* The unit that has this key. NOT_FOUND */
+BP_MUST_CHECK bp_result bp_store_expected_by_key(bp_store *s, bp_span spki, struct bp_expected *ret);
+/* It came, as this device. NOT_FOUND */
+BP_MUST_CHECK bp_result bp_store_expected_come(bp_store *s, int64_t n, int64_t device);
 
 /* -- keys that a fresh verdict vouches for
  * -------------------------------------------------------------------------- */

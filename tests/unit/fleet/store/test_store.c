@@ -300,7 +300,8 @@ BP_CASE(a_store_of_the_step_before_is_moved_forward)
     BP_NEED(begin(&s) && !bp_failed(bp_store_begin(s)) && !bp_failed(add(s, 1)) && !bp_failed(bp_store_commit(s)));
     bp_store_free(s);
     s = NULL;
-    BP_NEED(exec("DROP TABLE escrow; DROP TABLE position; DROP TABLE action; DROP TABLE owned; DROP TABLE permit;"
+    BP_NEED(exec("DROP TABLE expected_key; DROP TABLE expected; DROP TABLE manifest; DROP TABLE announcer;"
+                 "DROP TABLE escrow; DROP TABLE position; DROP TABLE action; DROP TABLE owned; DROP TABLE permit;"
                  "DROP INDEX certificate_since;"
                  "ALTER TABLE invitation DROP COLUMN position;"
                  "DELETE FROM migration WHERE step>1; PRAGMA user_version=1"));
