@@ -35,10 +35,17 @@ static bp_result make(enum bp_cert_profile profile, enum bp_key_type type, const
     }
     const bool bare = by == NULL || profile == BP_CERT_OCSP; /* says of itself where nothing is to be asked */
     const bool dns = profile == BP_CERT_INFRA || profile == BP_CERT_SERVER;
-    const struct bp_cert_request q = {profile, bp_key_spki(ret->key), bp_span_cstr(cn), BP_SPAN_STR("Werk Süd"), names,
-                                      dns ? 2 : 0,
-                                      URL("/crl/issuing-0.crl"),
-                                      now, end, URL("/ocsp"), URL("/ca/issuing.cer")};
+    const struct bp_cert_request q = {.profile = profile,
+                                      .spki = bp_key_spki(ret->key),
+                                      .common_name = bp_span_cstr(cn),
+                                      .organisation = BP_SPAN_STR("Werk Süd"),
+                                      .dns = names,
+                                      .dns_count = dns ? 2 : 0,
+                                      .crl_url = URL("/crl/issuing-0.crl"),
+                                      .not_before_ms = now,
+                                      .not_after_ms = end,
+                                      .ocsp_url = URL("/ocsp"),
+                                      .issuer_url = URL("/ca/issuing.cer")};
     return bp_cert_issue(crypto, &entropy, &issuer, &q, ret->der, sizeof ret->der, &ret->n);
 }
 
@@ -131,11 +138,15 @@ static bp_result rate(double seconds)
     const struct bp_signer signer = bp_key_signer(ca.key);
     struct bp_issuer issuer;
     BP_TRY(bp_issuer_of(bp_span_of(ca.der, ca.n), &signer, &issuer));
-    const struct bp_cert_request q = {BP_CERT_DEVICE, bp_key_spki(leaf.key), BP_SPAN_STR("d-7Q2X"),
-                                      BP_SPAN_STR("Plant"), NULL, 0,
-                                      BP_SPAN_STR("http://localhost:8080/crl/issuing-0.crl"), now, now + 7 * DAY_MS,
-                                      BP_SPAN_STR("http://localhost:8080/ocsp"),
-                                      BP_SPAN_STR("http://localhost:8080/ca/issuing.cer")};
+    const struct bp_cert_request q = {.profile = BP_CERT_DEVICE,
+                                      .spki = bp_key_spki(leaf.key),
+                                      .common_name = BP_SPAN_STR("d-7Q2X"),
+                                      .organisation = BP_SPAN_STR("Plant"),
+                                      .crl_url = BP_SPAN_STR("http://localhost:8080/crl/issuing-0.crl"),
+                                      .not_before_ms = now,
+                                      .not_after_ms = now + 7 * DAY_MS,
+                                      .ocsp_url = BP_SPAN_STR("http://localhost:8080/ocsp"),
+                                      .issuer_url = BP_SPAN_STR("http://localhost:8080/ca/issuing.cer")};
     const clock_t start = clock();
     double spent = 0;
     unsigned long count = 0;
