@@ -66,7 +66,7 @@ static bp_result issue(enum bp_cert_profile profile, const char *serial, uint8_t
     const struct bp_cert_request q = {.profile = profile,
                                       .spki = profile == BP_CERT_ROOT ? bp_span_of(ca.spki, ca.spki_n)
                                                                       : bp_span_of(own.spki, own.spki_n),
-                                      .common_name = BP_SPAN_STR("gw-1"),
+                                      .common_name = profile == BP_CERT_ROOT ? BP_SPAN_STR("root") : BP_SPAN_STR("gw-1"),
                                       .organisation = BP_SPAN_STR("Acme"),
                                       .serial_number = bp_span_cstr(serial),
                                       .not_before_ms = 1790000000000,
