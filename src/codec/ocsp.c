@@ -259,7 +259,7 @@ static bool is_time(int64_t s)
 
 static bool is_single(const struct bp_ocsp_single *s)
 {
-    const bool known = s->status >= BP_OCSP_GOOD && s->status < BP_OCSP_STATUSES;
+    const bool known = (unsigned)s->status < BP_OCSP_STATUSES;
     const bool reason = s->reason <= 10 && s->reason != 7 && s->reason != 8; /* unused; removeFromCRL is for deltas */
     return known && s->id.n > 0 && s->id.n <= BP_OCSP_ID_MAX &&
            (s->status == BP_OCSP_REVOKED ? reason && is_time(s->revoked_s) : s->reason == 0);
