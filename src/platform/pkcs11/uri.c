@@ -88,12 +88,10 @@ static bp_result text(bp_span in, enum where where, char *ret, size_t max)
 
 static bp_result pin_source(bp_span in, struct bp_pkcs11_uri *u)
 {
-    char path[sizeof u->pin_source] = "";
     const size_t skip = sizeof FILE_SCHEME - 1;
-    BP_TRY(text(in, QUERY, path, sizeof path - 1));
-    const char *begin = path + (strncmp(path, FILE_SCHEME, skip) == 0 ? skip : 0);
-    memcpy(u->pin_source, begin, strlen(begin));
-    return u->pin_source[0] == 0 || u->pin_source[0] == '|' ? BP_FAIL(MALFORMED) : BP_OK; /* no commands */
+    const bool is_named = bp_span_equal(bp_span_sub(in, 0, skip), BP_SPAN_STR(FILE_SCHEME));
+    BP_TRY(text(is_named ? bp_span_sub(in, skip, in.n - skip) : in, QUERY, u->pin_source, sizeof u->pin_source - 1));
+    return u->pin_source[0] == '|' ? BP_FAIL(MALFORMED) : BP_OK; /* no commands */
 }
 
 static bp_result value(enum attribute which, bp_span in, struct bp_pkcs11_uri *u)
