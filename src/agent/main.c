@@ -16,6 +16,7 @@
 #include "net/tls.h"
 #include "platform/alloc.h"
 #include "platform/linux/file.h"
+#include "platform/openssl/crypto.h"
 
 #define WAIT_S       600u
 #define REQUEST_ROOM 512u
@@ -29,12 +30,15 @@ static const char usage_text[] =
     "       bedplate-agent attest --state DIR [--json]\n"
     "       bedplate-agent status --state DIR [--json]\n"
     "       bedplate-agent csr    --state DIR [--new | --install FILE]\n"
+    "       bedplate-agent service add NAME --out DIR --state DIR [--json]\n"
+    "       bedplate-agent service ls|remove [NAME] --state DIR [--json]\n"
     "       bedplate-agent identity --root tpm2:TCTI [--out FILE]\n"
     "       bedplate-agent --version\n"
     "A device with its maker's anchor (--maker, once) finds out by its chain of ownership which server to trust; any other\n"
     "needs --anchor. --present says that somebody is at the device.\n"
     "URL is https://HOST[:PORT] of the enrol listener (port 8444 by default). --boot-log makes a process-level device:\n"
-    "it is marked so everywhere. csr --new makes a key, has the server vouch for it, and prints the request. identity writes\n"
+    "it is marked so everywhere. csr --new makes a key, has the server vouch for it, and prints the request. service add\n"
+    "has a certificate issued under the label NAME and puts key.pem, cert.pem and ca.pem into DIR. identity writes\n"
     "what a maker's station enters of a chip (bedplate factory), to FILE or standard output.\n";
 
 struct options {
@@ -42,6 +46,7 @@ struct options {
     const char *state;
     const char *install;
     const char *out;
+    const char *operand[2]; /* of service: what to do, and with which */
     uint32_t rounds;
     bool json, is_new;
 };
@@ -75,8 +80,7 @@ static const struct option long_options[] = {
     {"rounds", required_argument, NULL, O_ROUNDS},     {"json", no_argument, NULL, O_JSON},
     {"maker", required_argument, NULL, O_MAKER},       {"present", no_argument, NULL, O_PRESENT},
     {"new", no_argument, NULL, O_NEW},                 {"install", required_argument, NULL, O_INSTALL},
-    {"out", required_argument, NULL, O_OUT},
-    {NULL, 0, NULL, 0}};
+    {"out", required_argument, NULL, O_OUT},           {NULL, 0, NULL, 0}};
 
 /* --- options --- */
 
@@ -486,6 +490,137 @@ static int do_identity(const struct options *o)
     return end(&a, r);
 }
 
+/* --- services --- */
+
+/* At once where the folder is free; else by the agent that holds it, at its next round. */
+static int add_service(const struct options *o, struct bp_state *s)
+{
+    struct bp_agent a;
+    struct bp_agent_service v = {.name = ""};
+    bp_result r = bp_state_service_load(s, o->operand[1], &v);
+    if (bp_is(r, BP_E_NOT_FOUND)) {
+        (void)snprintf(v.name, sizeof v.name, "%s", o->operand[1]);
+        r = BP_OK;
+    }
+    if (!bp_failed(r)) {
+        r = bp_agent_service_folder(o->out);
+    }
+    if (!bp_failed(r)) {
+        (void)snprintf(v.folder, sizeof v.folder, "%s", o->out);
+        r = bp_state_service_save(s, &v);
+    }
+    if (bp_failed(r)) {
+        fprintf(stderr, "bedplate-agent: service %s, folder %s: %s\n", o->operand[1], o->out, bp_error_text(bp_error_of(r)));
+        return bp_is(r, BP_E_BAD_ARGUMENT) ? BP_USAGE : BP_FAILED;
+    }
+    struct bp_state *held = NULL;
+    if (bp_is(bp_state_open(o->state, false, true, &held), BP_E_BUSY)) {
+        printf("service %s: the running agent fetches its certificate at its next round\n", o->operand[1]);
+        return BP_DONE;
+    }
+    bp_state_free(held);
+    enum bp_outcome done = open_enrolled(&a, o->state);
+    done = done == BP_DONE ? bp_agent_service_get(&a, o->operand[1]) : done;
+    if (done == BP_DONE) {
+        printf("service %s: key.pem, cert.pem and ca.pem are in %s\n", o->operand[1], o->out);
+    }
+    return end(&a, done);
+}
+
+static void print_service(const struct options *o, struct bp_crypto *c, const struct bp_agent_device *d,
+                          const struct bp_agent_service *v, json_t *list)
+{
+    int64_t at = 0;
+    int64_t until = 0;
+    char renew[BP_TIME_ROOM] = "";
+    char ends[BP_TIME_ROOM] = "";
+    const bool has = bp_agent_service_times(c, BP_SPAN_OF(d->id), v, &at, &until);
+    if (has) {
+        bp_agent_time(at, renew);
+        bp_agent_time(until, ends);
+    }
+    if (o->json) {
+        (void)json_array_append_new(list, json_pack("{s:s, s:s, s:b, s:s, s:s}", "service", v->name, "folder", v->folder,
+                                                    "certified", has, "not_after", ends, "renew_at", renew));
+    } else {
+        printf("%-20s %s%s%s%s  %s\n", v->name, has ? "good until " : "no certificate yet", ends,
+               has ? ", renewed from " : "", renew, v->folder);
+    }
+}
+
+static int list_services(const struct options *o, const struct bp_state *s)
+{
+    char name[BP_SERVICES_MAX][BP_SERVICE_NAME + 1];
+    static struct bp_agent_service v;
+    static struct bp_agent_device d;
+    struct bp_crypto *c = NULL;
+    size_t count = 0;
+    json_t *list = json_array();
+    bp_result r = bp_crypto_openssl_new(1, &c);
+    if (!bp_failed(r)) {
+        r = bp_state_device_load(s, &d);
+    }
+    if (!bp_failed(r)) {
+        r = bp_state_services(s, name, &count);
+    }
+    for (size_t i = 0; i < count && !bp_failed(r); i++) {
+        r = bp_state_service_load(s, name[i], &v);
+        if (!bp_failed(r)) {
+            print_service(o, c, &d, &v, list);
+        }
+    }
+    if (o->json) {
+        print_json(list);
+    } else {
+        json_decref(list);
+    }
+    bp_crypto_openssl_free(c);
+    bp_wipe(&d, sizeof d);
+    if (bp_failed(r)) {
+        fprintf(stderr, "bedplate-agent: %s: %s\n", o->state, bp_error_text(bp_error_of(r)));
+    }
+    return bp_failed(r) ? BP_FAILED : BP_DONE;
+}
+
+static int remove_service(const struct options *o, const struct bp_state *s)
+{
+    static struct bp_agent_service v;
+    bp_result r = bp_state_service_load(s, o->operand[1], &v);
+    if (!bp_failed(r)) {
+        r = bp_state_service_remove(s, o->operand[1]);
+    }
+    if (bp_failed(r)) {
+        fprintf(stderr, "bedplate-agent: service %s: %s\n", o->operand[1], bp_error_text(bp_error_of(r)));
+        return bp_is(r, BP_E_NOT_FOUND) ? BP_REFUSED : BP_FAILED;
+    }
+    bp_agent_service_withdraw(&v);
+    return BP_DONE;
+}
+
+static int usage(const char *why);
+
+static int do_service(const struct options *o)
+{
+    struct bp_state *s = NULL;
+    const bool is_ls = strcmp(o->operand[0], "ls") == 0;
+    const bool is_add = strcmp(o->operand[0], "add") == 0;
+    if ((!is_ls && !is_add && strcmp(o->operand[0], "remove") != 0) || is_ls != (o->operand[1] == NULL) ||
+        is_add != (o->out != NULL)) {
+        return usage("service add NAME --out DIR, service ls, or service remove NAME");
+    }
+    if (!is_ls && !bp_is_service_name(o->operand[1])) {
+        return usage("a service is called by a-z, 0-9 and hyphens, 32 at most");
+    }
+    const bp_result r = bp_state_open(o->state, false, false, &s);
+    if (bp_failed(r)) {
+        fprintf(stderr, "bedplate-agent: %s: %s\n", o->state, bp_error_text(bp_error_of(r)));
+        return bp_is(r, BP_E_NOT_FOUND) ? BP_REFUSED : BP_FAILED;
+    }
+    const int code = is_ls ? list_services(o, s) : is_add ? add_service(o, s) : remove_service(o, s);
+    bp_state_free(s);
+    return code;
+}
+
 static int usage(const char *why)
 {
     fprintf(stderr, "bedplate-agent: %s\n%s", why, usage_text);
@@ -498,8 +633,10 @@ int main(int argc, char **argv)
         const char *name;
         int (*run)(const struct options *);
         enum { STATE, ALL, ROOT } needs; /* ALL: server, root, state */
-    } commands[] = {{"enroll", do_enroll, ALL}, {"run", do_run, STATE},   {"attest", do_attest, STATE},
-                    {"status", do_status, STATE}, {"csr", do_csr, STATE}, {"identity", do_identity, ROOT}};
+        int operands;                    /* at most */
+    } commands[] = {{"enroll", do_enroll, ALL, 0},   {"run", do_run, STATE, 0}, {"attest", do_attest, STATE, 0},
+                    {"status", do_status, STATE, 0}, {"csr", do_csr, STATE, 0}, {"service", do_service, STATE, 2},
+                    {"identity", do_identity, ROOT, 0}};
     struct options o = {.enroll = {.wait_s = WAIT_S}};
     (void)signal(SIGPIPE, SIG_IGN);
     /* The TPM library prints what it is asked in vain, such as an index that is not there; we say it in our words. */
@@ -527,8 +664,15 @@ int main(int argc, char **argv)
                 return usage("an option is not known or its value is not allowed");
             }
         }
-        if (optind != argc - 1) {
+        const int given = argc - 1 - optind;
+        if (given > commands[i].operands) {
             return usage("an argument too many");
+        }
+        if (commands[i].operands > 0 && given == 0) {
+            return usage("what to do is missing");
+        }
+        for (int k = 0; k < given; k++) {
+            o.operand[k] = argv[1 + optind + k];
         }
         if (commands[i].needs == ROOT && o.enroll.root == NULL) {
             return usage("--root is missing");

@@ -364,7 +364,10 @@ static enum bp_outcome erase(struct bp_agent *a)
     bp_wipe(&a->slot, sizeof a->slot);
     bp_wipe(&a->dev.ak, sizeof a->dev.ak);
     bp_wipe(a->dev.ak_auth, sizeof a->dev.ak_auth);
-    bp_result r = bp_state_forget(a->state);
+    bp_result r = bp_agent_services_forget(a);
+    if (!bp_failed(r)) {
+        r = bp_state_forget(a->state);
+    }
     if (!bp_failed(r)) {
         r = bp_state_device_save(a->state, &a->dev);
     }

@@ -24,10 +24,13 @@ struct life {
     struct bp_loop *loop;
     struct bp_timer *timer;
     uint32_t rounds_left; /* 0: no end */
-    uint32_t failures, renew_failures;
+    uint32_t failures;
+    uint32_t renew_wait_ms;   /* before the next try; 0: the last one went well */
     int64_t renew_not_before; /* monotonic */
     int64_t kept_at;          /* last.json, monotonic */
     int64_t escrow_at;        /* monotonic; INT64_MAX: done */
+    uint32_t service_wait_ms;
+    int64_t services_not_before; /* monotonic */
     uint32_t kept_tier;
     char kept_line[1024];
     enum bp_outcome outcome;
@@ -74,6 +77,19 @@ static void tell_verdict(struct life *l)
     }
 }
 
+/* The server's window, or our own rule; never so late that a few refusals would let the certificate run out. */
+static struct bp_renewal window_of(const struct bp_agent *a)
+{
+    struct bp_renewal w = bp_renewal_window(a->not_before_s, a->not_after_s, BP_RENEW_FROM, BP_RENEW_UNTIL);
+    const struct bp_renewal most = bp_renewal_window(a->not_before_s, a->not_after_s, 900, 900);
+    if (a->has_window) {
+        w = a->window;
+    }
+    w.until_s = w.until_s < most.until_s ? w.until_s : most.until_s;
+    w.from_s = w.from_s < w.until_s ? w.from_s : w.until_s;
+    return w;
+}
+
 static bool is_time_to_renew(const struct life *l)
 {
     const struct bp_agent *a = l->a;
@@ -83,23 +99,32 @@ static bool is_time_to_renew(const struct life *l)
     if (now(l) < l->renew_not_before) {
         return false;
     }
-    return a->renew || bp_agent_now_s(a) >= bp_schedule_renew_at_s(a->not_before_s, a->not_after_s, a->lot);
+    const struct bp_renewal w = window_of(a);
+    return a->renew || bp_agent_now_s(a) >= bp_renewal_at_s(&w, a->lot);
+}
+
+/* After a refusal: when the server wants to be asked again, else out of step with other devices. */
+static uint32_t wait_after(const struct life *l, uint32_t before_ms)
+{
+    const struct bp_agent *a = l->a;
+    return bp_schedule_retry(&a->entropy, before_ms, bp_schedule_retry_cap(a->not_before_s, a->not_after_s), a->retry_after_s);
 }
 
 static void renew(struct life *l)
 {
     struct bp_agent *a = l->a;
     l->is_asked = false;
+    a->retry_after_s = 0;
     if (bp_agent_renew(a) == BP_DONE) {
         char until[BP_TIME_ROOM];
         bp_agent_time(a->not_after_s, until);
         fprintf(stderr, "bedplate-agent: certificate renewed, good until %s\n", until);
-        l->renew_failures = 0;
+        l->renew_wait_ms = 0;
         l->renew_not_before = now(l) + RENEW_FIRST_MS;
         return;
     }
-    l->renew_failures++;
-    l->renew_not_before = now(l) + RENEW_FIRST_MS + bp_schedule_backoff(&a->entropy, l->renew_failures);
+    l->renew_wait_ms = wait_after(l, l->renew_wait_ms);
+    l->renew_not_before = now(l) + l->renew_wait_ms;
     tell_problem(l);
 }
 
@@ -152,6 +177,28 @@ static enum bp_outcome leave(struct life *l)
     return o;
 }
 
+/* Certificates of applications: what a person added since, and what is due. */
+static void services(struct life *l)
+{
+    struct bp_agent *a = l->a;
+    uint32_t renewed = 0;
+    if (now(l) < l->services_not_before) {
+        return;
+    }
+    a->retry_after_s = 0;
+    const enum bp_outcome o = bp_agent_services(a, &renewed);
+    if (renewed > 0) {
+        fprintf(stderr, "bedplate-agent: certificates of %u service(s) issued or renewed\n", (unsigned)renewed);
+    }
+    if (o == BP_DONE) {
+        l->service_wait_ms = 0;
+        return;
+    }
+    l->service_wait_ms = wait_after(l, l->service_wait_ms);
+    l->services_not_before = now(l) + l->service_wait_ms;
+    tell_problem(l);
+}
+
 static enum bp_outcome round_once(struct life *l)
 {
     struct bp_agent *a = l->a;
@@ -184,6 +231,7 @@ static enum bp_outcome round_once(struct life *l)
     if (is_time_to_renew(l)) {
         renew(l);
     }
+    services(l);
     return BP_DONE;
 }
 
@@ -191,6 +239,7 @@ static void turn(void *arg)
 {
     struct life *l = arg;
     uint32_t wait = 0;
+    l->a->retry_after_s = 0;
     l->outcome = round_once(l);
     if (l->outcome == BP_DONE) {
         l->failures = 0;
@@ -199,6 +248,9 @@ static void turn(void *arg)
         l->failures++;
         tell_problem(l);
         wait = bp_schedule_backoff(&l->a->entropy, l->failures);
+        if (l->a->retry_after_s > wait / 1000) {
+            wait = bp_schedule_retry(&l->a->entropy, 0, wait, l->a->retry_after_s);
+        }
     }
     (void)malloc_trim(0); /* the logs of the first round are gone; give their memory back */
     if (l->has_left || l->rounds_left == 1 || bp_failed(bp_timer_start(l->timer, wait))) {
@@ -219,6 +271,7 @@ static void on_hangup(void *arg)
 {
     struct life *l = arg;
     l->is_asked = true;
+    l->services_not_before = 0;
     BP_IGNORE(bp_timer_start(l->timer, 0), "then it is done when the next round is due");
 }
 

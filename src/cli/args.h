@@ -41,9 +41,11 @@
     X(OUT, "out", "FILE", "where the result is written")                                                               \
     X(POSITION, "position", "TAG", "position that it fills, instead of zone, site, model and name")                    \
     X(PRODUCT, "product", "PRODUCT", "name of the product")                                                            \
+    X(PROFILE, "profile", "PROFILE", "app-client, app-server or opcua")                                                \
     X(QUOTA, "quota", "N", "units that the order may have in all")                                                     \
     X(RATE, "rate", "N", "attestations per second (default: as fast as they are answered)")                            \
     X(REASON, "reason", "TEXT", "why; it is written into the log")                                                     \
+    X(RENEW, "renew", "S", "then let them renew their certificates for so long")                                       \
     X(REVOKE, "revoke", "N", "at the end revoke so many of them, and time until they are cut off")                     \
     X(ROLE, "role", "ROLE", "viewer or admin")                                                                         \
     X(ROOT, "root", "tpm2:TCTI", "the chip of the unit, as bedplate-agent takes it")                                   \

@@ -105,6 +105,23 @@ static void print_claims(struct bp_cli *cli, const json_t *claims)
     }
 }
 
+/* Of applications; the newest of each service stands first. */
+static void print_applications(struct bp_cli *cli, const json_t *list)
+{
+    char room[32];
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *cert = json_array_get(list, i);
+        const char *service = json_string_value(json_object_get(cert, "service"));
+        if (service == NULL) {
+            continue;
+        }
+        fprintf(cli->out, "  %-15s %-11s %-10s until ", service, bp_text_of(cert, "profile", room),
+                json_string_value(json_object_get(cert, "state")));
+        bp_print_text(cli->out, bp_span_cstr(bp_text_of(cert, "not_after", room)));
+        fputc('\n', cli->out);
+    }
+}
+
 static void print_device(struct bp_cli *cli, const json_t *d)
 {
     static const char *const line[] = {"id",    "short", "pseudonym", "name",  "position", "zone", "site", "model",  "state",
@@ -118,6 +135,7 @@ static void print_device(struct bp_cli *cli, const json_t *d)
     const json_t *cert = json_object_get(d, "certificate");
     bp_print_line(cli, "certificate", bp_text_of(cert, "serial", room), -1);
     bp_print_line(cli, "  until", bp_text_of(cert, "not_after", room), -1);
+    print_applications(cli, json_object_get(d, "certificates"));
     const json_t *lockout = json_object_get(d, "lockout");
     const char *held = bp_text_of(lockout, "state", room);
     bp_print_line(cli, "lockout",

@@ -102,6 +102,9 @@ struct bp_answer {
     bp_span state;
     bool renew;
     int64_t time_ms; /* the server's */
+    bool has_window; /* when to renew: some moment in it, by the server's time; else the device's own rule */
+    int64_t renew_from_s;
+    int64_t renew_until_s; /* >= renew_from_s */
 };
 
 struct bp_nonce {

@@ -79,6 +79,12 @@ enum bp_severity { BP_SEV_INFO, BP_SEV_NOTICE, BP_SEV_WARNING, BP_SEV_ALERT };
     X(50, BROWNFIELD_ISSUED, "brownfield-issued", WARNING,                                         \
       "A certificate was issued without a verdict", "")                                            \
     X(51, CRL_PUBLISHED, "crl-published", INFO, "CRL {number} lists {count} certificates", "")     \
+    X(52, APPLICATION_ISSUED, "application-issued", NOTICE,                                        \
+      "A certificate for {service} was issued until {until}", "")                                  \
+    X(53, SERVICE_ADDED, "service-added", NOTICE,                                                  \
+      "{actor} lets devices have {profile} certificates for {service}", "")                        \
+    X(54, SERVICE_REMOVED, "service-removed", NOTICE,                                              \
+      "{actor} lets no device have a certificate for {service} any more", "")                      \
     X(58, STATUS_KEY, "status-key", INFO,                                                          \
       "A key that signs answers about status was certified until {until}", "")                     \
     X(59, CRL_LATE, "crl-late", ALERT,                                                             \

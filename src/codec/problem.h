@@ -75,6 +75,9 @@
       "An administrator may switch the Brownfield CA on.")                                         \
     X(61, BAD_CSR, "bad-csr", 400, "The certificate request is not acceptable",                    \
       "Use P-256 and a valid self-signature.")                                                     \
+    X(105, NO_LABEL, "no-such-label", 404,                                                         \
+      "There is no such label for this device",                                                    \
+      "Use the device's own zone or a service that an administrator added for it.")                \
     X(70, NONCE, "bad-nonce", 400, "The nonce is not one of this server's",                        \
       "Use the fresh nonce of this answer.")                                                       \
     X(71, NONCE_EXPIRED, "nonce-expired", 400, "The nonce is too old",                             \

@@ -46,55 +46,76 @@ OID(bc_ca0, 0x30, 0x06, 0x01, 0x01, 0xff, 0x02, 0x01, 0x00);
 OID(ku_ca, 0x03, 0x02, 0x01, 0x06);   /* keyCertSign, cRLSign */
 OID(ku_leaf, 0x03, 0x02, 0x07, 0x80); /* digitalSignature */
 OID(ku_agree, 0x03, 0x02, 0x03, 0x08); /* keyAgreement */
+OID(ku_opcua, 0x03, 0x02, 0x06, 0xc0); /* digitalSignature, nonRepudiation (OPC 10000-6) */
 OID(eku_client, 0x30, 0x0a, 0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x02);
 OID(eku_server, 0x30, 0x0a, 0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01);
 OID(eku_ocsp, 0x30, 0x0a, 0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x09);
 OID(null, 0x05, 0x00);
+OID(eku_both, 0x30, 0x14, 0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01, 0x06, 0x08, 0x2b, 0x06, 0x01, 0x05,
+    0x05, 0x07, 0x03, 0x02);
 #define STATEMENT(n) 0x30, 0x0d, 0x06, 0x0b, 0x2b, 0x06, 0x01, 0x04, 0x01, 0x81, 0xfd, 0x59, 0x01, 0x02, n
 OID(eku_log, STATEMENT(1));
 OID(eku_result, STATEMENT(2));
 OID(eku_bind, STATEMENT(3));
 OID(eku_recovery, STATEMENT(4));
 OID(eku_maker, STATEMENT(5));
-#define POLICY(n)                                                                                  \
-    0x30, 0x0f, 0x30, 0x0d, 0x06, 0x0b, 0x2b, 0x06, 0x01, 0x04, 0x01, 0x81, 0xfd, 0x59, 0x01, 0x01, n
+#define ONE_POLICY(n) 0x30, 0x0d, 0x06, 0x0b, 0x2b, 0x06, 0x01, 0x04, 0x01, 0x81, 0xfd, 0x59, 0x01, 0x01, n
+#define POLICY(n)     0x30, 0x0f, ONE_POLICY(n)
 OID(policy_device, POLICY(1));
 OID(policy_operator, POLICY(2));
 OID(policy_brownfield, POLICY(3));
+OID(policy_application, POLICY(4));
+OID(policy_issuing, 0x30, 0x1e, ONE_POLICY(1), ONE_POLICY(4));
 
 static const char urn[] = "urn:bedplate:device:";
 
-enum san_kind { SAN_NONE, SAN_DNS, SAN_URN, SAN_HARDWARE };
+enum san_kind { SAN_NONE, SAN_DNS, SAN_URN, SAN_SERVICE, SAN_SERVICE_DNS, SAN_HARDWARE };
+enum constraint_kind { NC_NONE, NC_ONLY /* these names and no address */, NC_NEVER /* any name but these */ };
 
 struct profile {
     bp_span bc, ku, eku, policy; /* values; empty: the extension is absent */
     enum san_kind san;
     bool is_anchor;
-    bool has_constraints;
+    enum constraint_kind constraints;
     bool is_nocheck; /* its status is not to be asked for */
 };
 
 #define V(array) {(array), sizeof(array)}
 #define NOTHING  {NULL, 0}
 static const struct profile profiles[BP_CERT_PROFILES] = {
-    [BP_CERT_ROOT] = {V(bc_ca1), V(ku_ca), NOTHING, NOTHING, SAN_NONE, true, false, false},
-    [BP_CERT_ISSUING] = {V(bc_ca0), V(ku_ca), V(eku_client), V(policy_device), SAN_NONE, false, false, false},
-    [BP_CERT_INFRA] = {V(bc_ca0), V(ku_ca), V(eku_server), NOTHING, SAN_NONE, false, true, false},
-    [BP_CERT_OPERATOR_CA] = {V(bc_ca0), V(ku_ca), V(eku_client), V(policy_operator), SAN_NONE, false, false, false},
-    [BP_CERT_BROWNFIELD_CA] = {V(bc_ca0), V(ku_ca), V(eku_client), V(policy_brownfield), SAN_NONE, true, false, false},
-    [BP_CERT_SERVER] = {NOTHING, V(ku_leaf), V(eku_server), NOTHING, SAN_DNS, false, false, false},
-    [BP_CERT_DEVICE] = {NOTHING, V(ku_leaf), V(eku_client), V(policy_device), SAN_URN, false, false, false},
-    [BP_CERT_OPERATOR] = {NOTHING, V(ku_leaf), V(eku_client), V(policy_operator), SAN_NONE, false, false, false},
-    [BP_CERT_BROWNFIELD] = {NOTHING, V(ku_leaf), V(eku_client), V(policy_brownfield), SAN_URN, false, false, false},
-    [BP_CERT_LOG] = {NOTHING, V(ku_leaf), V(eku_log), NOTHING, SAN_NONE, false, false, false},
-    [BP_CERT_RESULT] = {NOTHING, V(ku_leaf), V(eku_result), NOTHING, SAN_NONE, false, false, false},
-    [BP_CERT_BIND] = {NOTHING, V(ku_leaf), V(eku_bind), NOTHING, SAN_NONE, false, false, false},
-    [BP_CERT_RECOVERY] = {NOTHING, V(ku_agree), V(eku_recovery), NOTHING, SAN_NONE, false, false, false},
-    [BP_CERT_OCSP] = {NOTHING, V(ku_leaf), V(eku_ocsp), NOTHING, SAN_NONE, false, false, true},
-    [BP_CERT_IDEVID_CA] = {V(bc_ca0), V(ku_ca), NOTHING, NOTHING, SAN_NONE, false, false, false},
-    [BP_CERT_MAKER] = {NOTHING, V(ku_leaf), V(eku_maker), NOTHING, SAN_NONE, false, false, false},
-    [BP_CERT_IDEVID] = {NOTHING, V(ku_leaf), NOTHING, NOTHING, SAN_HARDWARE, false, false, false},
+    [BP_CERT_ROOT] = {V(bc_ca1), V(ku_ca), NOTHING, NOTHING, SAN_NONE, true, NC_NONE, false},
+    [BP_CERT_ISSUING] = {V(bc_ca0), V(ku_ca), V(eku_both), V(policy_issuing), SAN_NONE, false, NC_NEVER, false},
+    [BP_CERT_INFRA] = {V(bc_ca0), V(ku_ca), V(eku_server), NOTHING, SAN_NONE, false, NC_ONLY, false},
+    [BP_CERT_OPERATOR_CA] = {V(bc_ca0), V(ku_ca), V(eku_client), V(policy_operator), SAN_NONE, false, NC_NONE, false},
+    [BP_CERT_BROWNFIELD_CA] = {V(bc_ca0), V(ku_ca), V(eku_client), V(policy_brownfield), SAN_NONE, true, NC_NONE, false},
+    [BP_CERT_SERVER] = {NOTHING, V(ku_leaf), V(eku_server), NOTHING, SAN_DNS, false, NC_NONE, false},
+    [BP_CERT_DEVICE] = {NOTHING, V(ku_leaf), V(eku_client), V(policy_device), SAN_URN, false, NC_NONE, false},
+    [BP_CERT_OPERATOR] = {NOTHING, V(ku_leaf), V(eku_client), V(policy_operator), SAN_NONE, false, NC_NONE, false},
+    [BP_CERT_BROWNFIELD] = {NOTHING, V(ku_leaf), V(eku_client), V(policy_brownfield), SAN_URN, false, NC_NONE, false},
+    [BP_CERT_LOG] = {NOTHING, V(ku_leaf), V(eku_log), NOTHING, SAN_NONE, false, NC_NONE, false},
+    [BP_CERT_RESULT] = {NOTHING, V(ku_leaf), V(eku_result), NOTHING, SAN_NONE, false, NC_NONE, false},
+    [BP_CERT_BIND] = {NOTHING, V(ku_leaf), V(eku_bind), NOTHING, SAN_NONE, false, NC_NONE, false},
+    [BP_CERT_RECOVERY] = {NOTHING, V(ku_agree), V(eku_recovery), NOTHING, SAN_NONE, false, NC_NONE, false},
+    [BP_CERT_OCSP] = {NOTHING, V(ku_leaf), V(eku_ocsp), NOTHING, SAN_NONE, false, NC_NONE, true},
+    [BP_CERT_IDEVID_CA] = {V(bc_ca0), V(ku_ca), NOTHING, NOTHING, SAN_NONE, false, NC_NONE, false},
+    [BP_CERT_MAKER] = {NOTHING, V(ku_leaf), V(eku_maker), NOTHING, SAN_NONE, false, NC_NONE, false},
+    [BP_CERT_IDEVID] = {NOTHING, V(ku_leaf), NOTHING, NOTHING, SAN_HARDWARE, false, NC_NONE, false},
+    [BP_CERT_APP_CLIENT] = {NOTHING, V(ku_leaf), V(eku_client), V(policy_application), SAN_SERVICE, false, NC_NONE, false},
+    [BP_CERT_APP_SERVER] = {NOTHING, V(ku_leaf), V(eku_server), V(policy_application),
+                            SAN_SERVICE_DNS, false, NC_NONE, false},
+    [BP_CERT_OPCUA] = {NOTHING, V(ku_opcua), V(eku_both), V(policy_application), SAN_SERVICE_DNS, false, NC_NONE, false},
+    [BP_CERT_ISSUING_OLD] = {V(bc_ca0), V(ku_ca), V(eku_client), V(policy_device), SAN_NONE, false, NC_NONE, false},
 };
+
+static bool is_service_kind(enum san_kind kind)
+{
+    return kind == SAN_SERVICE || kind == SAN_SERVICE_DNS;
+}
+
+static bool is_dns_kind(enum san_kind kind)
+{
+    return kind == SAN_DNS || kind == SAN_SERVICE_DNS;
+}
 
 /* --- pieces --- */
 
@@ -115,6 +136,43 @@ static bool is_name(bp_span s, bool upper)
         }
     }
     return true;
+}
+
+bool bp_cert_is_dns(bp_span name)
+{
+    return is_name(name, false);
+}
+
+bool bp_cert_is_service(bp_span name)
+{
+    return name.n <= BP_CERT_SERVICE_MAX && is_name(name, false) && memchr(name.p, '.', name.n) == NULL;
+}
+
+enum bp_cert_profile bp_cert_of_device(bp_span name)
+{
+    static const struct {
+        const char *name;
+        enum bp_cert_profile profile;
+    } rows[] = {{"management", BP_CERT_DEVICE},
+                {"app-client", BP_CERT_APP_CLIENT},
+                {"app-server", BP_CERT_APP_SERVER},
+                {"opcua", BP_CERT_OPCUA}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (bp_span_equal(name, bp_span_cstr(rows[i].name))) {
+            return rows[i].profile;
+        }
+    }
+    return BP_CERT_PROFILES;
+}
+
+bool bp_cert_is_application(enum bp_cert_profile profile)
+{
+    return profile < BP_CERT_PROFILES && is_service_kind(profiles[profile].san);
+}
+
+bool bp_cert_has_dns(enum bp_cert_profile profile)
+{
+    return profile < BP_CERT_PROFILES && is_dns_kind(profiles[profile].san);
 }
 
 /* Well-formed UTF-8 without control characters (RFC 3629 section 4). */
@@ -214,10 +272,18 @@ static void put_san(struct derback *w, const struct bp_cert_request *q, enum san
     if (kind == SAN_NONE) {
         return;
     }
-    if (kind == SAN_URN) {
+    for (size_t i = q->dns_count; is_dns_kind(kind) && i > 0; i--) {
+        derback_put(w, BP_DER_CTXP(2), q->dns[i - 1]);
+    }
+    if (kind == SAN_URN || is_service_kind(kind)) { /* an OPC UA application's URI stands before its names */
+        const size_t uri = w->n;
+        if (is_service_kind(kind)) {
+            derback_bytes(w, q->service);
+            derback_u8(w, ':');
+        }
         derback_bytes(w, q->common_name);
         derback_bytes(w, bp_span_of(urn, sizeof urn - 1));
-        derback_wrap(w, BP_DER_CTXP(6), mark);
+        derback_wrap(w, BP_DER_CTXP(6), uri);
     }
     if (kind == SAN_HARDWARE) { /* otherName of HardwareModuleName {hwType, hwSerialNum} */
         derback_put(w, BP_DER_OCTETS, q->serial_number);
@@ -227,32 +293,38 @@ static void put_san(struct derback *w, const struct bp_cert_request *q, enum san
         derback_put(w, BP_DER_OID, BP_SPAN_OF(oid_hardware));
         derback_wrap(w, BP_DER_CTX(0), mark);
     }
-    for (size_t i = q->dns_count; kind == SAN_DNS && i > 0; i--) {
-        derback_put(w, BP_DER_CTXP(2), q->dns[i - 1]);
-    }
     derback_wrap(w, BP_DER_SEQ, mark);
     end_ext(w, BP_SPAN_OF(oid_san), false, mark);
 }
 
-/* Permitted: the server's own names. Excluded: every address, which a list of names alone would leave open. */
-static void put_constraints(struct derback *w, const struct bp_cert_request *q)
+static void put_dns_subtrees(struct derback *w, const struct bp_cert_request *q, uint8_t tag)
 {
-    static const uint8_t any_address[32];
     const size_t mark = w->n;
-    const size_t sizes[] = {32, 8};
-    for (size_t i = 0; i < 2; i++) {
-        const size_t one = w->n;
-        derback_put(w, BP_DER_CTXP(7), bp_span_of(any_address, sizes[i]));
-        derback_wrap(w, BP_DER_SEQ, one);
-    }
-    derback_wrap(w, BP_DER_CTX(1), mark);
-    const size_t permitted = w->n;
     for (size_t i = q->dns_count; i > 0; i--) {
         const size_t one = w->n;
         derback_put(w, BP_DER_CTXP(2), q->dns[i - 1]);
         derback_wrap(w, BP_DER_SEQ, one);
     }
-    derback_wrap(w, BP_DER_CTX(0), permitted);
+    derback_wrap(w, tag, mark);
+}
+
+/* NC_ONLY permits the names and excludes every address, which a list of names alone would leave open. */
+static void put_constraints(struct derback *w, const struct bp_cert_request *q, enum constraint_kind kind)
+{
+    static const uint8_t any_address[32];
+    const size_t mark = w->n;
+    const size_t sizes[] = {32, 8};
+    if (kind == NC_NEVER) {
+        put_dns_subtrees(w, q, BP_DER_CTX(1));
+    } else {
+        for (size_t i = 0; i < 2; i++) {
+            const size_t one = w->n;
+            derback_put(w, BP_DER_CTXP(7), bp_span_of(any_address, sizes[i]));
+            derback_wrap(w, BP_DER_SEQ, one);
+        }
+        derback_wrap(w, BP_DER_CTX(1), mark);
+        put_dns_subtrees(w, q, BP_DER_CTX(0));
+    }
     derback_wrap(w, BP_DER_SEQ, mark);
     end_ext(w, BP_SPAN_OF(oid_nc), true, mark);
 }
@@ -357,7 +429,10 @@ bp_result bp_key_id(struct bp_crypto *c, bp_span spki, uint8_t ret[BP_KEY_ID_SIZ
 static bool are_names_good(const struct bp_cert_request *q)
 {
     const struct profile *p = &profiles[q->profile];
-    const bool need_dns = p->san == SAN_DNS || p->has_constraints;
+    const bool need_dns = is_dns_kind(p->san) || p->constraints != NC_NONE;
+    if (is_service_kind(p->san) ? !bp_cert_is_service(q->service) : q->service.n != 0) {
+        return false;
+    }
     if (need_dns ? q->dns_count == 0 || q->dns_count > BP_CERT_DNS_MAX : q->dns_count != 0) {
         return false;
     }
@@ -370,8 +445,9 @@ static bool are_names_good(const struct bp_cert_request *q)
     if (p->san == SAN_HARDWARE ? !is_unit : q->serial_number.n != 0) {
         return false;
     }
-    return p->san == SAN_URN ? is_name(q->common_name, true)
-                             : q->common_name.n > 0 && q->common_name.n <= BP_CERT_TEXT_MAX && is_text(q->common_name);
+    return p->san == SAN_URN || is_service_kind(p->san)
+               ? is_name(q->common_name, true)
+               : q->common_name.n > 0 && q->common_name.n <= BP_CERT_TEXT_MAX && is_text(q->common_name);
 }
 
 static bool is_url(bp_span s)
@@ -424,8 +500,8 @@ static void put_extensions(struct derback *w, const struct bp_issuer *issuer, co
     put_aia(w, q);
     put_cdp(w, q->crl_url);
     put_ext(w, BP_SPAN_OF(oid_policies), false, p->policy);
-    if (p->has_constraints) {
-        put_constraints(w, q);
+    if (p->constraints != NC_NONE) {
+        put_constraints(w, q, p->constraints);
     }
     put_san(w, q, p->san);
     put_ext(w, BP_SPAN_OF(oid_eku), false, p->eku);
@@ -571,7 +647,7 @@ static bool is_known_ext(const struct profile *p, bp_span oid)
     }
     return (p->san != SAN_NONE && bp_span_equal(oid, BP_SPAN_OF(oid_san))) ||
            (p->is_nocheck && bp_span_equal(oid, BP_SPAN_OF(oid_nocheck))) ||
-           (p->has_constraints && bp_span_equal(oid, BP_SPAN_OF(oid_nc)));
+           (p->constraints != NC_NONE && bp_span_equal(oid, BP_SPAN_OF(oid_nc)));
 }
 
 static bool has_only_known(const struct bp_x509 *cert, const struct profile *p)
@@ -622,6 +698,33 @@ static bool is_hardware_good(bp_span value, bp_span subject)
            serial.n <= BP_CERT_UNIT_MAX && is_name(serial, true) && bp_span_equal(serial, serial_of(subject));
 }
 
+/* urn:bedplate:device:NAME, and :SERVICE behind it where the profile has one. */
+static bool is_urn_good(bp_span uri, bool has_service)
+{
+    const size_t skip = sizeof urn - 1;
+    if (uri.n <= skip || !bp_span_equal(bp_span_sub(uri, 0, skip), bp_span_of(urn, skip))) {
+        return false;
+    }
+    const bp_span rest = bp_span_sub(uri, skip, uri.n - skip);
+    const uint8_t *colon = memchr(rest.p, ':', rest.n);
+    const size_t name = colon == NULL ? rest.n : (size_t)(colon - rest.p);
+    if ((colon != NULL) != has_service || !is_name(bp_span_sub(rest, 0, name), true)) {
+        return false;
+    }
+    return !has_service || bp_cert_is_service(bp_span_sub(rest, name + 1, rest.n - name - 1));
+}
+
+static bool are_dns_good(bp_rd *in)
+{
+    size_t count = 0;
+    for (; bp_rd_left(in) > 0; count++) {
+        if (!is_name(bp_der_get(in, BP_DER_CTXP(2)), false)) {
+            return false;
+        }
+    }
+    return count > 0 && count <= BP_CERT_DNS_MAX;
+}
+
 static bool is_san_good(const struct bp_x509 *cert, enum san_kind kind)
 {
     struct bp_x509_ext e;
@@ -636,20 +739,13 @@ static bool is_san_good(const struct bp_x509 *cert, enum san_kind kind)
     }
     bp_rd rd = bp_rd_over(e.value);
     bp_rd in = bp_der_enter(&rd, BP_DER_SEQ);
-    size_t count = 0;
-    while (bp_rd_left(&in) > 0) {
-        const bp_span name = bp_der_get(&in, kind == SAN_DNS ? BP_DER_CTXP(2) : BP_DER_CTXP(6));
-        const size_t skip = kind == SAN_DNS ? 0 : sizeof urn - 1;
-        if (skip > 0 && !bp_span_equal(bp_span_sub(name, 0, skip), bp_span_of(urn, skip))) {
-            return false;
-        }
-        if (name.n < skip || !is_name(bp_span_sub(name, skip, name.n - skip), kind == SAN_URN)) {
-            return false;
-        }
-        count++;
+    if (kind != SAN_DNS && !is_urn_good(bp_der_get(&in, BP_DER_CTXP(6)), is_service_kind(kind))) {
+        return false;
     }
-    return !bp_failed(bp_rd_finish(&in)) && !bp_failed(bp_rd_finish(&rd)) && count > 0 &&
-           count <= (kind == SAN_DNS ? BP_CERT_DNS_MAX : 1u);
+    if (is_dns_kind(kind) && !are_dns_good(&in)) {
+        return false;
+    }
+    return !bp_failed(bp_rd_finish(&in)) && !bp_failed(bp_rd_finish(&rd));
 }
 
 static bool is_nc_good(const struct bp_x509 *cert, bool wanted)
@@ -683,7 +779,7 @@ bp_result bp_x509_profile_check(bp_span cert, enum bp_cert_profile profile, int6
         return BP_FAIL(DENIED);
     }
     if (!read_key_id(&x, BP_SPAN_OF(oid_ski), false, &id) || !read_key_id(&x, BP_SPAN_OF(oid_aki), true, &id) ||
-        !is_san_good(&x, p->san) || !is_nc_good(&x, p->has_constraints) || x.not_after_s < x.not_before_s) {
+        !is_san_good(&x, p->san) || !is_nc_good(&x, p->constraints != NC_NONE) || x.not_after_s < x.not_before_s) {
         return BP_FAIL(DENIED);
     }
     const int64_t now_s = now_ms / 1000;

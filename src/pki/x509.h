@@ -15,6 +15,7 @@
 #define BP_CERT_TEXT_MAX 128u /* bytes of one name */
 #define BP_CERT_URL_MAX  192u
 #define BP_CERT_UNIT_MAX 64u  /* bytes of a unit's serial number (X520SerialNumber, RFC 5280 appendix A) */
+#define BP_CERT_SERVICE_MAX 32u /* bytes of a service's name */
 #define BP_SERIAL_SIZE   16u
 #define BP_KEY_ID_SIZE   20u
 
@@ -25,7 +26,8 @@
  * than a plant's. */
 enum bp_cert_profile {
     BP_CERT_ROOT,          /* signs authorities; path length 1 */
-    BP_CERT_ISSUING,       /* device certificates: clientAuth, path length 0, policy 1 */
+    BP_CERT_ISSUING,       /* device certificates: clientAuth and serverAuth, path length 0, policies 1 and 4, never for the
+                              server's own names */
     BP_CERT_INFRA,         /* server certificates: serverAuth, path length 0, held to dns names, no addresses */
     BP_CERT_OPERATOR_CA,   /* operator certificates: clientAuth, path length 0, policy 2 */
     BP_CERT_BROWNFIELD_CA, /* an anchor of its own; clientAuth, path length 0, policy 3: nothing was appraised */
@@ -41,8 +43,23 @@ enum bp_cert_profile {
     BP_CERT_IDEVID_CA,     /* a maker's: IDevIDs; path length 0 */
     BP_CERT_MAKER,         /* CN; a maker's statements (manifests, ownership), extended usage 5 */
     BP_CERT_IDEVID,        /* IEEE 802.1AR: CN (the model), serialNumber, hardwareModuleName; no extended usage */
+    BP_CERT_APP_CLIENT,    /* application of a device: CN and urn:bedplate:device:NAME:SERVICE; clientAuth, policy 4 */
+    BP_CERT_APP_SERVER,    /* the same with dns names; serverAuth, policy 4 */
+    BP_CERT_OPCUA,         /* OPC UA application: its URI is that urn; dns names, both usages, nonRepudiation, policy 4 */
+    BP_CERT_ISSUING_OLD,   /* of a directory made before there were application certificates: clientAuth, policy 1 */
     BP_CERT_PROFILES
 };
+
+/* What a device may ask for, by the name that messages, the store and people use: management, app-client, app-server,
+ * opcua. BP_CERT_PROFILES: no such. */
+enum bp_cert_profile bp_cert_of_device(bp_span name);
+bool bp_cert_is_application(enum bp_cert_profile profile);
+/* Whether certificates of a profile carry dns names. */
+bool bp_cert_has_dns(enum bp_cert_profile profile);
+/* Whether a service may be called so: [a-z0-9-], 1..BP_CERT_SERVICE_MAX, no leading hyphen. */
+bool bp_cert_is_service(bp_span name);
+/* Whether this is a dns name as certificates carry it: [a-z0-9.-], no leading dot or hyphen. */
+bool bp_cert_is_dns(bp_span name);
 
 /* Who signs. name is a whole DER Name; it lives as long as this does. */
 struct bp_issuer {
@@ -56,7 +73,8 @@ struct bp_cert_request {
     bp_span spki;         /* DER; only P-256 and P-384 keys are certified */
     bp_span common_name;  /* UTF-8, 1..BP_CERT_TEXT_MAX bytes; for devices [A-Za-z0-9.-] only: it enters a URN */
     bp_span organisation; /* UTF-8; empty: left out */
-    const bp_span *dns;   /* INFRA, SERVER: 1..BP_CERT_DNS_MAX names, [a-z0-9.-] and no leading dot */
+    bp_span service;      /* applications only: see bp_cert_is_service */
+    const bp_span *dns;   /* ISSUING, INFRA, SERVER, APP_SERVER, OPCUA: 1..BP_CERT_DNS_MAX names, see bp_cert_is_dns */
     size_t dns_count;
     bp_span serial_number; /* IDEVID only: 1..BP_CERT_UNIT_MAX of [A-Za-z0-9.-], in the subject and in hardwareModuleName */
     bp_span crl_url; /* empty: left out; not in an anchor's certificate */

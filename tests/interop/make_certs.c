@@ -9,11 +9,14 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 static struct bp_crypto *crypto;
 static struct bp_entropy entropy;
 static const bp_span names[] = {{(const uint8_t *)"localhost", 9}, {(const uint8_t *)"plant.example", 13}};
+
+static const bp_span devices[] = {{(const uint8_t *)"d-7q2x", 6}, {(const uint8_t *)"press.plant", 11}};
 
 struct made {
     struct bp_key *key;
@@ -34,13 +37,15 @@ static bp_result make(enum bp_cert_profile profile, enum bp_key_type type, const
         BP_TRY(bp_issuer_of(bp_span_of(by->der, by->n), &signer, &issuer));
     }
     const bool bare = by == NULL || profile == BP_CERT_OCSP; /* says of itself where nothing is to be asked */
-    const bool dns = profile == BP_CERT_INFRA || profile == BP_CERT_SERVER;
+    const bool is_server = bp_cert_has_dns(profile) && bp_cert_is_application(profile);
+    const bool dns = profile == BP_CERT_ISSUING || profile == BP_CERT_INFRA || profile == BP_CERT_SERVER;
     const struct bp_cert_request q = {.profile = profile,
                                       .spki = bp_key_spki(ret->key),
                                       .common_name = bp_span_cstr(cn),
                                       .organisation = BP_SPAN_STR("Werk Süd"),
-                                      .dns = names,
-                                      .dns_count = dns ? 2 : 0,
+                                      .service = bp_cert_is_application(profile) ? BP_SPAN_STR("historian") : BP_SPAN_EMPTY,
+                                      .dns = is_server && strcmp(cn, "a-false") != 0 ? devices : names,
+                                      .dns_count = is_server || dns ? 2 : 0,
                                       .crl_url = URL("/crl/issuing-0.crl"),
                                       .not_before_ms = now,
                                       .not_after_ms = end,
@@ -78,6 +83,10 @@ static const struct plan plans[] = {
     {BP_CERT_BIND, BP_KEY_P256, "bind", 0, 1825},
     {BP_CERT_RECOVERY, BP_KEY_P256, "recovery", 0, 1825},
     {BP_CERT_OCSP, BP_KEY_P256, "ocsp", 1, 7},
+    {BP_CERT_APP_CLIENT, BP_KEY_P256, "a-client", 1, 45},
+    {BP_CERT_APP_SERVER, BP_KEY_P256, "a-server", 1, 45},
+    {BP_CERT_OPCUA, BP_KEY_P256, "a-opcua", 1, 45},
+    {BP_CERT_APP_SERVER, BP_KEY_P256, "a-false", 1, 45}, /* named like the server itself: verifiers refuse it */
 };
 #define PLANS (sizeof plans / sizeof plans[0])
 

@@ -97,6 +97,7 @@ const char *bp_api_trust(const struct bp_device_item *d);
 const char *bp_api_lockout_name(uint8_t state); /* of an escrow: none, sealed, set, foreign */
 /* RELEASE; with the members of the single page when `whole`. NULL: no memory, or the store failed. */
 json_t *bp_api_release(bp_store *s, const struct bp_release_row *r, bool whole);
+json_t *bp_api_service(const struct bp_service *v);
 json_t *bp_api_event(const struct bp_event_item *e);
 /* The sentence of an event. */
 void bp_api_event_text(const struct bp_event *e, char *ret, size_t cap);

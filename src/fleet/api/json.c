@@ -495,3 +495,9 @@ bp_result bp_api_stream_text(const struct bp_event *e, const struct bp_place *pl
     *ret_n = n;
     return n == 0 ? BP_FAIL(NO_MEMORY) : n > cap ? BP_FAIL(NO_SPACE) : BP_OK;
 }
+
+json_t *bp_api_service(const struct bp_service *v)
+{
+    return json_pack("{s:s, s:s, s:o, s:o, s:o}", "name", v->name, "profile", v->profile, "zone", bp_api_str(v->zone), "by",
+                     bp_api_str(v->by), "since", bp_api_time(v->at_ms));
+}

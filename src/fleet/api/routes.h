@@ -112,6 +112,20 @@
       "Whether devices that cannot attest get certificates")                                       \
     X(BROWNFIELD_PUT, "PUT", "/brownfield", ADMIN, "settings", NO, SETTING_CHANGED, KEEPER,        \
       BP_ROUTE_JSON, BP_ROUTE_BODY, "Switch certificates for devices that cannot attest")              \
+    X(SERVICES, "GET", "/services", VIEWER, "settings", NO, NONE, READER, BP_ROUTE_NOTHING, 0,       \
+      "Services that devices may have application certificates for")                               \
+    X(SERVICE_NEW, "POST", "/services", ADMIN, "settings", NO, SERVICE_ADDED, KEEPER,              \
+      BP_ROUTE_JSON, BP_ROUTE_BODY, "Let devices have certificates for a service")                     \
+    X(SERVICE_END, "DELETE", "/services/{name}", ADMIN, "settings", NO, SERVICE_REMOVED, KEEPER,   \
+      BP_ROUTE_NOTHING, 0, "Issue no more certificates for a service")                               \
+    X(OUTAGE, "GET", "/outage-tolerance", VIEWER, "settings", NO, NONE, READER, BP_ROUTE_NOTHING, 0, \
+      "How long the site goes on without this server")                                             \
+    X(OUTAGE_PUT, "PUT", "/outage-tolerance", ADMIN, "settings", NO, SETTING_CHANGED, KEEPER,      \
+      BP_ROUTE_JSON, BP_ROUTE_BODY, "Set how long the site goes on without this server")               \
+    X(RENEWAL, "GET", "/renewal-window", VIEWER, "settings", NO, NONE, READER, BP_ROUTE_NOTHING, 0,  \
+      "In which part of their certificates' life devices renew them")                              \
+    X(RENEWAL_PUT, "PUT", "/renewal-window", ADMIN, "settings", NO, SETTING_CHANGED, KEEPER,       \
+      BP_ROUTE_JSON, BP_ROUTE_BODY, "Set in which part of their certificates' life devices renew them") \
     X(STREAM, "GET", "/stream", VIEWER, "log", NO, NONE, FRONT, BP_ROUTE_NOTHING, 0,                 \
       "Changes as server-sent events")
 

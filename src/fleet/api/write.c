@@ -12,6 +12,7 @@
 #include "core/devid.h"
 #include "fleet/api/internal.h"
 #include "fleet/api/judge.h"
+#include "pki/x509.h"
 #include "fleet/ipc/message.h"
 #include "fleet/registry/expected.h"
 #include "fleet/registry/ownership.h"
@@ -1032,6 +1033,96 @@ static bp_result brownfield_put(struct call *c)
     return bp_api_json(&c->room, 200, json_pack("{s:b}", "enabled", (int)m[0].number), c->ret);
 }
 
+/* -- services ---------------------------------------------------------------------------------- */
+static bp_result answer_service(struct call *c, uint16_t status, const struct bp_service *v)
+{
+    return bp_api_json(&c->room, status, bp_api_service(v), c->ret);
+}
+
+static bp_result note_service(struct call *c, enum bp_event_type type, const struct bp_service *v)
+{
+    const struct bp_event_detail d[] = {{BP_SPAN_STR("service"), BP_VAL_TEXT, 0, bp_span_cstr(v->name)},
+                                        {BP_SPAN_STR("profile"), BP_VAL_TEXT, 0, bp_span_cstr(v->profile)},
+                                        {BP_SPAN_STR("zone"), BP_VAL_TEXT, 0, bp_span_cstr(v->zone)}};
+    return note(c, type, d, 3);
+}
+
+static bp_result service_new(struct call *c)
+{
+    struct bp_member m[] = {{.name = "name", .kind = BP_MEMBER_TEXT, .required = true, .max = BP_SERVICE_MAX},
+                            {.name = "profile", .kind = BP_MEMBER_TEXT, .required = true, .max = 16},
+                            {.name = "zone", .kind = BP_MEMBER_TEXT, .max = BP_NAME_MAX}};
+    struct bp_service v = {.at_ms = c->t->now_ms, .zone = "*"};
+    BP_TRY(members(c, m, 3));
+    if (!bp_cert_is_service(m[0].text)) {
+        return refuse(c, BP_P_VALUE, "name: a-z, 0-9 and hyphens");
+    }
+    if (!bp_cert_is_application(bp_cert_of_device(m[1].text))) {
+        return refuse(c, BP_P_VALUE, "profile: app-client, app-server or opcua");
+    }
+    copy(m[0].text, v.name, sizeof v.name);
+    copy(m[1].text, v.profile, sizeof v.profile);
+    if (m[2].text.n > 0) {
+        copy(m[2].text, v.zone, sizeof v.zone);
+    }
+    copy(actor(c), v.by, sizeof v.by);
+    const bp_result r = bp_store_service_add(c->t->store, &v);
+    if (bp_is(r, BP_E_EXISTS)) {
+        return refuse(c, BP_P_CONFLICT, "there is a service of this name");
+    }
+    BP_TRY(r);
+    BP_TRY(note_service(c, BP_EV_SERVICE_ADDED, &v));
+    return answer_service(c, 201, &v);
+}
+
+static bp_result service_end(struct call *c)
+{
+    struct bp_service v;
+    const bp_result r = bp_store_service(c->t->store, c->m.param[0], &v);
+    if (bp_is(r, BP_E_NOT_FOUND)) {
+        return refuse(c, BP_P_NOT_FOUND, "there is no such service");
+    }
+    BP_TRY(r);
+    BP_TRY(bp_store_service_remove(c->t->store, c->m.param[0]));
+    BP_TRY(note_service(c, BP_EV_SERVICE_REMOVED, &v));
+    return answer_service(c, 200, &v);
+}
+
+static bp_result outage_put(struct call *c)
+{
+    struct bp_member m[] = {{.name = "seconds", .kind = BP_MEMBER_INT, .required = true}};
+    BP_TRY(members(c, m, 1));
+    if (m[0].number < BP_OUTAGE_MIN_MS / 1000 || m[0].number > BP_OUTAGE_MAX_MS / 1000) {
+        return refuse(c, BP_P_VALUE, "seconds: from a minute to 180 days");
+    }
+    BP_TRY(bp_store_setting_set(c->t->store, "outage-tolerance-ms", m[0].number * 1000));
+    const struct bp_event_detail d[] = {{BP_SPAN_STR("setting"), BP_VAL_TEXT, 0, BP_SPAN_STR("outage-tolerance-ms")},
+                                        {BP_SPAN_STR("value"), BP_VAL_INT, m[0].number * 1000, BP_SPAN_EMPTY}};
+    BP_TRY(note(c, BP_EV_SETTING_CHANGED, d, 2));
+    c->t->effects->settings = true;
+    return bp_api_json(&c->room, 200, json_pack("{s:I}", "seconds", (json_int_t)m[0].number), c->ret);
+}
+
+static bp_result renewal_put(struct call *c)
+{
+    static const char *const names[] = {"renew-from-permille", "renew-until-permille"};
+    struct bp_member m[] = {{.name = "from", .kind = BP_MEMBER_INT, .required = true},
+                            {.name = "until", .kind = BP_MEMBER_INT, .required = true}};
+    BP_TRY(members(c, m, 2));
+    if (m[0].number < 0 || m[0].number > m[1].number || m[1].number > 90) {
+        return refuse(c, BP_P_VALUE, "from, until: percent, 0 to 90, in order");
+    }
+    for (size_t i = 0; i < 2; i++) {
+        BP_TRY(bp_store_setting_set(c->t->store, names[i], m[i].number * 10));
+        const struct bp_event_detail d[] = {{BP_SPAN_STR("setting"), BP_VAL_TEXT, 0, bp_span_cstr(names[i])},
+                                            {BP_SPAN_STR("value"), BP_VAL_INT, m[i].number * 10, BP_SPAN_EMPTY}};
+        BP_TRY(note(c, BP_EV_SETTING_CHANGED, d, 2));
+    }
+    c->t->effects->settings = true;
+    return bp_api_json(&c->room, 200,
+                       json_pack("{s:I, s:I}", "from", (json_int_t)m[0].number, "until", (json_int_t)m[1].number), c->ret);
+}
+
 /* -- dispatch ---------------------------------------------------------------------------------- */
 typedef bp_result handler(struct call *c);
 
@@ -1066,6 +1157,10 @@ static handler *const handlers[BP_API_COUNT] = {
     [BP_API_RELEASE_WITHDRAW] = release_move,
     [BP_API_POLICY_PUT] = policy_put,
     [BP_API_BROWNFIELD_PUT] = brownfield_put,
+    [BP_API_SERVICE_NEW] = service_new,
+    [BP_API_SERVICE_END] = service_end,
+    [BP_API_OUTAGE_PUT] = outage_put,
+    [BP_API_RENEWAL_PUT] = renewal_put,
 };
 
 bp_result bp_api_write(void *self, struct bp_turn *t, const struct bp_ex_request *q, struct bp_ex_answer *ret)

@@ -173,9 +173,10 @@ static bp_result make_cert(struct maker *m, enum bp_site_cert which)
     if (!is_anchor) {
         BP_TRY(bp_issuer_of(bp_span_of(m->der[row->by], m->der_n[row->by]), &signer, &issuer));
     }
-    /* A name constraint holds the names below it too, so the infrastructure CA needs only the server's. */
+    /* A name constraint holds the names below it too, so the infrastructure CA needs only the server's, and the issuing CA
+     * is kept from every name under it: no device's application passes for this server. */
     const bp_span dns[] = {bp_span_cstr(m->make->name), bp_span_cstr(m->operator_name)};
-    const size_t dns_count = which == BP_SITE_CERT_SERVER ? 2 : which == BP_SITE_CERT_INFRA ? 1 : 0;
+    const size_t dns_count = which == BP_SITE_CERT_SERVER ? 2 : which == BP_SITE_CERT_INFRA || which == BP_SITE_CERT_ISSUING ? 1 : 0;
     const struct bp_cert_request q = {
         .profile = row->profile,
         .spki = bp_key_spki(m->key[which]),

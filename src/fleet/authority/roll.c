@@ -89,7 +89,10 @@ static bp_result make_cert(struct roll *x, struct bp_key *root, struct bp_crypto
     struct bp_issuer issuer;
     const struct bp_signer signer = bp_key_signer(root);
     (void)snprintf(cn, sizeof cn, "Bedplate device issuing %u", x->s.issuing_number);
+    const bp_span own = bp_span_cstr(x->site->name);
     const struct bp_cert_request q = {.profile = BP_CERT_ISSUING,
+                                      .dns = &own,
+                                      .dns_count = 1,
                                       .spki = bp_key_spki(x->key),
                                       .common_name = bp_span_cstr(cn),
                                       .organisation = bp_span_cstr(x->site->org),

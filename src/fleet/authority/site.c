@@ -140,12 +140,27 @@ static bp_result read_der(const struct bp_site *site, const char *base, enum bp_
     return bp_x509_profile_check(*ret, profile, x.not_before_s * 1000);
 }
 
-static bp_result read_cert(struct bp_site *site, enum bp_site_cert which)
+/* One that was made by a version that had no applications serves for what it was made for. */
+static bp_result read_issuing(const struct bp_site *site, unsigned number, bp_span *ret, bool *ret_has_applications)
 {
     char issuing[BP_SITE_ISSUING_TEXT];
-    bp_site_issuing_name(site->issuing_number, issuing);
-    const char *base = which == BP_SITE_CERT_ISSUING ? issuing : bp_site_rows[which].name;
-    const bp_result r = read_der(site, base, bp_site_rows[which].profile, &site->cert[which]);
+    struct bp_x509 x;
+    bp_site_issuing_name(number, issuing);
+    const bp_result r = read_der(site, issuing, BP_CERT_ISSUING, ret);
+    *ret_has_applications = !bp_failed(r);
+    if (!bp_is(r, BP_E_DENIED)) {
+        return r;
+    }
+    BP_TRY(bp_x509_read(*ret, &x));
+    return bp_x509_profile_check(*ret, BP_CERT_ISSUING_OLD, x.not_before_s * 1000);
+}
+
+static bp_result read_cert(struct bp_site *site, enum bp_site_cert which)
+{
+    if (which == BP_SITE_CERT_ISSUING) {
+        return read_issuing(site, site->issuing_number, &site->cert[which], &site->has_applications);
+    }
+    const bp_result r = read_der(site, bp_site_rows[which].name, bp_site_rows[which].profile, &site->cert[which]);
     if (bp_is(r, BP_E_NOT_FOUND) && which == BP_SITE_CERT_RECOVERY) {
         return BP_OK; /* made by a version that had none */
     }
@@ -154,9 +169,8 @@ static bp_result read_cert(struct bp_site *site, enum bp_site_cert which)
 
 static bp_result read_old(struct bp_site *site)
 {
-    char issuing[BP_SITE_ISSUING_TEXT];
-    bp_site_issuing_name(site->issuing_number - 1, issuing);
-    return read_der(site, issuing, BP_CERT_ISSUING, &site->issuing_old);
+    bool has_applications = false; /* it issues nothing any more */
+    return read_issuing(site, site->issuing_number - 1, &site->issuing_old, &has_applications);
 }
 
 static bp_result check_signed_by(struct bp_crypto *c, bp_span cert, bp_span by_cert)

@@ -78,6 +78,7 @@ struct bp_site {
     char key_issuing_old[BP_PKCS11_URI_MAX + 1];
     unsigned issuing_number; /* of the issuing CA in force: 0 the first, one more with each roll-over */
     bp_span issuing_old;     /* the one before it, while its certificates count; empty: none */
+    bool has_applications; /* its issuing CA may sign certificates of applications */
     bp_span cert[BP_SITE_CERTS]; /* DER, as long as the site */
     bp_span owner_card;          /* COSE_Sign1; empty: this server claims no device by a chain of ownership */
     bp_span root_crl; /* DER, as long as the site; may be empty */

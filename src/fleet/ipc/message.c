@@ -168,6 +168,9 @@ static const struct field issue_fields[] = {
     F(TEXT, bp_msg_issue, profile, 1, 32),
     F(NUMBER, bp_msg_issue, not_before_ms, 0, INT64_MAX),
     F(BYTES, bp_msg_issue, binding, HASH, HASH),
+    F(TEXT, bp_msg_issue, service, 0, 32),
+    F(TEXT, bp_msg_issue, dns, 0, 128),
+    F(NUMBER, bp_msg_issue, lifetime_ms, 0, INT64_MAX),
 };
 BODY(issue, issue_fields)
 

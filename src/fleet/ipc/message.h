@@ -73,7 +73,7 @@ struct bp_msg_bind {
 BP_MUST_CHECK bp_result bp_msg_bind_write(const struct bp_msg_bind *m, uint8_t *ret, size_t cap, size_t *ret_len);
 BP_MUST_CHECK bp_result bp_msg_bind_read(bp_span body, struct bp_msg_bind *ret);
 
-/* issue {1..11} → bp_msg_bytes: certificate */
+/* issue {1..14} → bp_msg_bytes: certificate */
 struct bp_msg_issue {
     bp_span csr;        /* 1..BP_MSG_CSR_MAX */
     bp_span ak_binding; /* COSE_Sign1, 1..2048 */
@@ -83,9 +83,12 @@ struct bp_msg_issue {
     uint64_t issued_ms;
     bp_span ear;        /* COSE_Sign1, 1..BP_MSG_SIGNED_MAX */
     bp_span pseudonym;  /* text, 1..128 */
-    bp_span profile;    /* text, 1..32: "management" */
+    bp_span profile;    /* text, 1..32: see bp_cert_of_device */
     uint64_t not_before_ms;
     bp_span binding;    /* 32 */
+    bp_span service;    /* text, 0..32; empty but for an application */
+    bp_span dns;        /* text, 0..128: the name that the registry has for the device; empty: none */
+    uint64_t lifetime_ms; /* of an application's certificate; else 0 */
 };
 BP_MUST_CHECK bp_result bp_msg_issue_write(const struct bp_msg_issue *m, uint8_t *ret, size_t cap, size_t *ret_len);
 BP_MUST_CHECK bp_result bp_msg_issue_read(bp_span body, struct bp_msg_issue *ret);

@@ -8,6 +8,7 @@
 #ifndef BP_FLEET_KEEPER_INTERNAL_H
 #define BP_FLEET_KEEPER_INTERNAL_H
 
+#include "codec/device.h"
 #include "fleet/ipc/message.h"
 #include "fleet/keeper/keeper.h"
 #include "platform/alloc.h"
@@ -49,6 +50,7 @@ struct bp_job {
     struct bp_job *later; /* answered in the open group, or waiting to be signed */
     struct bp_keeper *k;
     uint64_t id;
+    bp_span label; /* of an EST address; empty: none */
     uint8_t *body; /* q points into it */
     size_t body_n;
     struct bp_ex_request q;
@@ -159,6 +161,8 @@ struct bp_keeper {
     uint8_t policy_digest[BP_DIGEST_SIZE];
     int64_t interval_ms;
     int64_t grace_ms;
+    uint32_t renew_from, renew_until; /* per mille of a certificate's life */
+    int64_t outage_ms; /* how long the site goes on without us */
     bool brownfield;
     uint64_t references_epoch;
 
@@ -256,6 +260,8 @@ enum bp_problem bp_k_nonce_age(const struct bp_keeper *k, int64_t issued_ms, int
 /* A refusal of this job will carry a fresh nonce of the device. */
 void bp_k_with_nonce(struct bp_job *j, bp_span id, uint64_t seq, int64_t issued_ms);
 void bp_k_nonce_get(struct bp_job *j);
+/* A fresh nonce for the device of the connection, for acts that grant something. NONE, or the problem. */
+enum bp_problem bp_k_nonce_fresh(struct bp_job *j, uint8_t room[BP_DIGEST_SIZE], struct bp_nonce *ret);
 
 /* -- contact.c --------------------------------------------------------------------------------- */
 void bp_k_hello(struct bp_job *j);
@@ -283,6 +289,14 @@ const char *bp_k_life(struct bp_keeper *k, const struct bp_device *d);
 void bp_k_est_cacerts(struct bp_job *j);
 void bp_k_est_enrol(struct bp_job *j);
 void bp_k_est_reenrol(struct bp_job *j);
+void bp_k_est_csrattrs(struct bp_job *j);
+
+/* -- freshness.c ------------------------------------------------------------------------------- */
+/* draft-ietf-lamps-attestation-freshness-09: what a later document changes is here. */
+#define BP_MEDIA_FRESHNESS      "application/est-attestation-freshness+json"
+#define BP_KEEPER_FRESHNESS_MAX 1024u
+#define BP_EVIDENCE_OID         "1.3.6.1.4.1.32473.1.3.1" /* our collection (docs/protocol/evidence.md) */
+void bp_k_est_nonce(struct bp_job *j);
 
 /* -- status.c ---------------------------------------------------------------------------------- */
 void bp_k_anchor(struct bp_job *j);

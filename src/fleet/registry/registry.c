@@ -81,6 +81,19 @@ static bp_result note(struct bp_registry *r, enum bp_event_type type, const stru
 static const bp_span by_rule = {(const uint8_t *)"keeper", 6};
 
 /* -- the one way in which a state changes ------------------------------------------------------ */
+/* Into quarantine and out of it: the certificates of applications are suspended meanwhile, so that nobody else takes the
+ * device for sound either. */
+static bp_result suspend(struct bp_registry *r, const struct bp_device *d, enum bp_lifecycle next)
+{
+    if ((d->state == BP_ST_QUARANTINED) == (next == BP_ST_QUARANTINED)) {
+        return BP_OK;
+    }
+    const bp_result done = next == BP_ST_QUARANTINED ? bp_store_cert_hold(r->store, d->n, r->now_ms)
+                                                     : bp_store_cert_unhold(r->store, d->n);
+    r->effects->crl |= !bp_failed(done);
+    return bp_is(done, BP_E_NOT_FOUND) ? BP_OK : done;
+}
+
 static bp_result change(struct bp_registry *r, struct bp_device *d, enum bp_operation op,
                         bp_span reason, enum bp_problem *ret_problem)
 {
@@ -98,6 +111,7 @@ static bp_result change(struct bp_registry *r, struct bp_device *d, enum bp_oper
     if (next == BP_ST_QUARANTINED && d->state != BP_ST_QUARANTINED) {
         d->before_quarantine = d->state;
     }
+    BP_TRY(suspend(r, d, next));
     if (next != d->state) {
         d->state_ms = r->now_ms;
     }
@@ -116,22 +130,32 @@ static bp_result load(struct bp_registry *r, int64_t device, struct bp_device *r
 }
 
 /* -- keys -------------------------------------------------------------------------------------- */
-/* Enters a key for a device. A key that is the same device's already is fine; anybody else's, or a
- * tombstone, is not. */
-static bp_result own_key(struct bp_registry *r, int64_t device, const uint8_t spki[32],
-                         enum bp_key_role role, enum bp_problem *ret_problem)
+/* Enters a key for a device. A key that is the same device's already, for the same use, is fine;
+ * anybody else's, one of another use, or a tombstone, is not. */
+static bp_result own_key_for(struct bp_registry *r, int64_t device, const uint8_t spki[32],
+                             enum bp_key_role role, const char *service, enum bp_problem *ret_problem)
 {
     struct bp_key k = {0};
     const bp_result got = bp_store_key(r->store, bp_span_of(spki, 32), &k);
     if (!bp_failed(got)) {
-        return k.device == device && !k.tombstone ? BP_OK : REFUSE(KEY_IN_USE);
+        const bool same = k.device == device && k.role == role && strcmp(k.service, service) == 0;
+        return same && !k.tombstone ? BP_OK : REFUSE(KEY_IN_USE);
     }
     if (!bp_is(got, BP_E_NOT_FOUND)) {
         return got;
     }
     k = (struct bp_key){.device = device, .role = role, .since_ms = r->now_ms};
     memcpy(k.spki, spki, 32);
+    if (!bp_registry_text(bp_span_cstr(service), k.service, sizeof k.service)) {
+        return REFUSE(VALUE);
+    }
     return bp_store_key_add(r->store, &k);
+}
+
+static bp_result own_key(struct bp_registry *r, int64_t device, const uint8_t spki[32],
+                         enum bp_key_role role, enum bp_problem *ret_problem)
+{
+    return own_key_for(r, device, spki, role, "", ret_problem);
 }
 
 static bp_result own_keys(struct bp_registry *r, int64_t device, const struct bp_contact *c,
@@ -636,6 +660,25 @@ bp_result bp_registry_certified(struct bp_registry *r, struct bp_device *d,
     return BP_OK;
 }
 
+bp_result bp_registry_applied(struct bp_registry *r, const struct bp_device *d,
+                              const struct bp_certificate *c, bp_span der, enum bp_problem *ret_problem)
+{
+    *ret_problem = bp_registry_may(d->state, BP_OP_APPLY);
+    if (*ret_problem != BP_P_NONE) {
+        return BP_FAIL(DENIED);
+    }
+    BP_TRY(own_key_for(r, d->n, c->spki, BP_ROLE_APPLICATION, c->service, ret_problem));
+    BP_TRY(bp_store_cert_add(r->store, c, der));
+    const struct bp_event_detail detail[] = {
+        text_of(BP_SPAN_STR("service"), c->service),
+        text_of(BP_SPAN_STR("profile"), c->profile),
+        {BP_SPAN_STR("serial"), BP_VAL_BYTES, 0, {c->serial, c->serial_n}},
+        {BP_SPAN_STR("key"), BP_VAL_BYTES, 0, {c->spki, sizeof c->spki}},
+        {BP_SPAN_STR("until"), BP_VAL_INT, c->not_after_ms, BP_SPAN_EMPTY},
+        {BP_SPAN_STR("verdict"), BP_VAL_INT, (int64_t)c->verdict, BP_SPAN_EMPTY}};
+    return note(r, BP_EV_APPLICATION_ISSUED, d, by_rule, detail, 6);
+}
+
 bp_result bp_registry_used(struct bp_registry *r, struct bp_device *d)
 {
     enum bp_problem problem = BP_P_NONE;
@@ -769,13 +812,16 @@ bp_result bp_registry_tick(struct bp_registry *r, int64_t watch_from_ms, bool *r
     return BP_OK;
 }
 
-bp_result bp_registry_device_of_key(struct bp_registry *r, bp_span spki, struct bp_device *ret,
-                                    enum bp_problem *ret_problem)
+/* service: NULL where only an LDevID key will do. */
+static bp_result device_of(struct bp_registry *r, bp_span spki, const char *service, struct bp_device *ret,
+                           enum bp_problem *ret_problem)
 {
     struct bp_key k = {0};
     *ret_problem = BP_P_NONE;
     const bp_result got = bp_store_key(r->store, spki, &k);
-    if (bp_is(got, BP_E_NOT_FOUND) || (!bp_failed(got) && k.role != BP_ROLE_LDEVID)) {
+    const bool fits = k.role == BP_ROLE_LDEVID ||
+                      (service != NULL && k.role == BP_ROLE_APPLICATION && strcmp(k.service, service) == 0);
+    if (bp_is(got, BP_E_NOT_FOUND) || (!bp_failed(got) && !fits)) {
         return REFUSE(UNKNOWN_DEVICE);
     }
     BP_TRY(got);
@@ -789,4 +835,16 @@ bp_result bp_registry_device_of_key(struct bp_registry *r, bp_span spki, struct 
     }
     *ret = d;
     return BP_OK;
+}
+
+bp_result bp_registry_device_of_key(struct bp_registry *r, bp_span spki, struct bp_device *ret,
+                                    enum bp_problem *ret_problem)
+{
+    return device_of(r, spki, NULL, ret, ret_problem);
+}
+
+bp_result bp_registry_device_of_application_key(struct bp_registry *r, bp_span spki, const char *service,
+                                                struct bp_device *ret, enum bp_problem *ret_problem)
+{
+    return device_of(r, spki, service, ret, ret_problem);
 }

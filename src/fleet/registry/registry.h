@@ -34,6 +34,7 @@
     X(ENROL, "enrol")     /* ask for a first certificate */                                        \
     X(RENEW, "renew")     /* ask for another one with the present one */                           \
     X(CERTIFY, "certify") /* a certificate was issued */                                           \
+    X(APPLY, "apply")     /* ask for an application's certificate */                               \
     X(USE, "use")         /* evidence came over its own certificate */                             \
     X(REBIND, "rebind")   /* identity proven again with another AK, nobody asked for it */         \
     X(RECLAIM, "reclaim") /* the same with a fresh invitation */                                   \
@@ -194,7 +195,7 @@ BP_MUST_CHECK bp_result bp_registry_action_approve(struct bp_registry *r, bp_spa
 BP_MUST_CHECK bp_result bp_registry_action_reject(struct bp_registry *r, bp_span id, bp_span reason,
                                                   const struct bp_operator *who, enum bp_problem *ret_problem);
 
-/* Whether the state allows ATTEST, ENROL, RENEW: BP_P_NONE or the problem to tell. */
+/* Whether the state allows ATTEST, ENROL, RENEW, APPLY: BP_P_NONE or the problem to tell. */
 enum bp_problem bp_registry_may(enum bp_lifecycle state, enum bp_operation op);
 
 /* A certificate was issued: key into the index, row, state, event. Before the certificate is given
@@ -202,6 +203,13 @@ enum bp_problem bp_registry_may(enum bp_lifecycle state, enum bp_operation op);
 BP_MUST_CHECK bp_result bp_registry_certified(struct bp_registry *r, struct bp_device *d,
                                               const struct bp_certificate *c, bp_span der,
                                               enum bp_problem *ret_problem);
+
+/* The same for a certificate of an application (c->service): the key is entered for this service alone,
+ * and the state stays. QUARANTINED, WRONG_STATE, REVOKED  by the state  KEY_IN_USE  the key is another
+ * device's, another service's, the device's own, or a tombstone */
+BP_MUST_CHECK bp_result bp_registry_applied(struct bp_registry *r, const struct bp_device *d,
+                                            const struct bp_certificate *c, bp_span der,
+                                            enum bp_problem *ret_problem);
 
 /* Evidence of the device was accepted over its own certificate: enrolled becomes active. */
 BP_MUST_CHECK bp_result bp_registry_used(struct bp_registry *r, struct bp_device *d);
@@ -212,10 +220,15 @@ BP_MUST_CHECK bp_result bp_registry_used(struct bp_registry *r, struct bp_device
 BP_MUST_CHECK bp_result bp_registry_tick(struct bp_registry *r, int64_t watch_from_ms,
                                          bool *ret_more);
 
-/* Key of a front's peer: which device, and whether it may speak at all.
+/* Key of a front's peer: which device, and whether it may speak at all. Only an LDevID key; the other call takes the
+ * key of an application too, and serves for nothing but renewing that application's certificate.
  *   UNKNOWN_DEVICE, REVOKED */
 BP_MUST_CHECK bp_result bp_registry_device_of_key(struct bp_registry *r, bp_span spki,
                                                   struct bp_device *ret,
                                                   enum bp_problem *ret_problem);
+
+BP_MUST_CHECK bp_result bp_registry_device_of_application_key(struct bp_registry *r, bp_span spki, const char *service,
+                                                              struct bp_device *ret,
+                                                              enum bp_problem *ret_problem);
 
 #endif

@@ -59,6 +59,9 @@ void bp_log_signer_answer(struct bp_log_signer *s, bp_span op, bp_span body, str
 #define BP_CA_NONCE_MS    (21 * 60 * 1000LL)
 #define BP_CA_SKEW_MS     (60 * 1000LL)
 #define BP_CA_DEVICE_MS   (7 * 86400000LL)    /* life of a management certificate */
+/* An application's certificate lives one and a half times the site's outage tolerance, within these. */
+#define BP_CA_APPLICATION_LEAST_MS (60 * 1000LL)
+#define BP_CA_APPLICATION_MOST_MS  (270 * 86400000LL)
 #define BP_CA_BROWNFIELD_MS (30 * 86400000LL)
 #define BP_CA_CRL_MS      (31 * 86400000LL)   /* nextUpdate: the site's outage tolerance of 30 days and one more */
 #define BP_CA_STATUS_MS   (3600 * 1000LL)     /* nextUpdate of an answer about status */
@@ -72,6 +75,7 @@ void bp_log_signer_answer(struct bp_log_signer *s, bp_span op, bp_span body, str
     X(AK_FORM, "ak-form", EVIDENCE)                                                                                    \
     X(AK_ATTRIBUTES, "ak-not-restricted-to-the-chip", EVIDENCE)                                                        \
     X(EK_TEMPLATE, "ek-template", NOT_GENUINE)                                                                         \
+    X(EK_WEAK, "ek-weak", NOT_GENUINE)                                                                                 \
     X(EK_TWICE, "ek-template-twice", MALFORMED)                                                                        \
     X(EK_NONE, "ek-none-certified", NOT_GENUINE)                                                                       \
     X(EK_CERT_FORM, "ek-certificate-form", NOT_GENUINE)                                                                \
@@ -83,6 +87,9 @@ void bp_log_signer_answer(struct bp_log_signer *s, bp_span op, bp_span body, str
     X(BIND_PROOF, "activation-proof", ACTIVATION)                                                                      \
     X(PROFILE, "profile", UNSUPPORTED)                                                                                 \
     X(PSEUDONYM, "pseudonym", VALUE)                                                                                   \
+    X(SERVICE, "service", VALUE)                                                                                       \
+    X(NAMES, "dns-name", VALUE)                                                                                        \
+    X(LIFETIME, "lifetime", VALUE)                                                                                     \
     X(NOT_BEFORE, "not-before", VALUE)                                                                                 \
     X(CSR_FORM, "csr-form", BAD_CSR)                                                                                   \
     X(CSR_KEY, "csr-key", BAD_CSR)                                                                                     \

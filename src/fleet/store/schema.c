@@ -220,4 +220,15 @@ static const char expected_7[] =
 
 static const char *const step_7[] = {expected_7, NULL};
 
-const char *const *const bp_migration[BP_STORE_SCHEMA] = {step_1, step_2, step_3, step_4, step_5, step_6, step_7};
+/* Certificates of applications: which services there are, and for which one a key and a certificate serve. */
+static const char services_8[] =
+    "CREATE TABLE service(name TEXT PRIMARY KEY, profile TEXT NOT NULL, zone TEXT NOT NULL, by TEXT NOT NULL,"
+    " at_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    "ALTER TABLE key_index ADD COLUMN service TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE certificate ADD COLUMN service TEXT NOT NULL DEFAULT '';"
+    "CREATE INDEX certificate_ends ON certificate(not_after_ms) WHERE state=1;";
+
+static const char *const step_8[] = {services_8, NULL};
+
+const char *const *const bp_migration[BP_STORE_SCHEMA] = {step_1, step_2, step_3, step_4,
+                                                              step_5, step_6, step_7, step_8};

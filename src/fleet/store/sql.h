@@ -7,10 +7,10 @@
 #define BP_FROM_DEVICE                                                                             \
     "SELECT n, id, pseudonym, state, before_quarantine, automatic, zone, site, model, name, kind," \
     " issuer_class, source, created_ms, state_ms, state_reason FROM device "
-#define BP_FROM_KEY "SELECT spki, device, role, tombstone, since_ms FROM key_index "
+#define BP_FROM_KEY "SELECT spki, device, role, tombstone, since_ms, service FROM key_index "
 #define BP_FROM_CERT                                                                               \
     "SELECT serial, device, spki, profile, zone, site, model, not_before_ms, not_after_ms, state," \
-    " revoked_ms, revoked_reason, verdict, der FROM certificate "
+    " revoked_ms, revoked_reason, verdict, service, der FROM certificate "
 #define BP_FROM_ESCROW "SELECT n, state, at_ms, state_ms, digest, envelope FROM escrow "
 #define BP_FROM_ACTION                                                                            \
     "SELECT n, id, verb, device, successor, before, digest, reason, author, author_name, created_ms,"  \
@@ -70,8 +70,8 @@
     X(ZONE_COUNT, "SELECT members FROM zone_count WHERE zone=?")                                   \
     X(HELD_COUNT, "SELECT count(*) FROM (SELECT 1 FROM device WHERE state=5 AND automatic=1"       \
                   " AND zone=? AND state_ms>=? LIMIT ?)")                                          \
-    X(KEY_ADD, "INSERT INTO key_index(spki, device, role, tombstone, since_ms)"                    \
-               " VALUES(?,?,?,?,?)")                                                               \
+    X(KEY_ADD, "INSERT INTO key_index(spki, device, role, tombstone, since_ms, service)"           \
+               " VALUES(?,?,?,?,?,?)")                                                             \
     X(KEY, BP_FROM_KEY "WHERE spki=?")                                                             \
     X(KEY_BURY, "UPDATE key_index SET tombstone=1 WHERE device=?")                                 \
     X(KEY_UNBURY, "UPDATE key_index SET tombstone=0 WHERE device=? AND role=1")                    \
@@ -137,10 +137,26 @@
     X(VOUCHED_DROP, "DELETE FROM vouched WHERE device=?")                                          \
     X(VOUCHED_EXPIRE, "DELETE FROM vouched WHERE until_ms<?")                                      \
     X(CERT_ADD, "INSERT INTO certificate(serial, device, spki, profile, zone, site, model,"        \
-                " not_before_ms, not_after_ms, state, revoked_ms, revoked_reason, verdict, der)"   \
-                " VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)")                                            \
+                " not_before_ms, not_after_ms, state, revoked_ms, revoked_reason, verdict,"        \
+                " service, der) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)")                            \
     X(CERT, BP_FROM_CERT "WHERE serial=?")                                                         \
-    X(CERT_OF, BP_FROM_CERT "WHERE device=? ORDER BY n DESC LIMIT 1")                              \
+    X(CERT_OF, BP_FROM_CERT "WHERE device=? AND service='' ORDER BY n DESC LIMIT 1")               \
+    X(CERTS_OF, BP_FROM_CERT "WHERE device=? ORDER BY n DESC LIMIT ?")                             \
+    X(CERT_ENDING, "SELECT count(*) FROM (SELECT 1 FROM certificate c INDEXED BY certificate_ends"  \
+                   " WHERE c.state=1 AND c.not_after_ms>? AND c.not_after_ms<=?"                    \
+                   " AND NOT EXISTS (SELECT 1 FROM certificate f INDEXED BY certificate_device"     \
+                   " WHERE f.device=c.device AND f.n>c.n AND f.service=c.service)"                  \
+                   " AND EXISTS (SELECT 1 FROM trust t WHERE t.device=c.device AND t.due_ms<>0"     \
+                   " AND (t.silent=1 OR t.due_ms>c.not_after_ms)) LIMIT ?)")                        \
+    X(CERT_HOLD, "UPDATE certificate SET state=2, revoked_ms=?, revoked_reason=6"                  \
+                 " WHERE device=? AND state=1 AND service<>''")                                    \
+    X(CERT_UNHOLD, "UPDATE certificate SET state=1, revoked_ms=0, revoked_reason=0"                \
+                   " WHERE device=? AND state=2 AND revoked_reason=6")                             \
+    X(SERVICE_ADD, "INSERT INTO service(name, profile, zone, by, at_ms) VALUES(?,?,?,?,?)")        \
+    X(SERVICE, "SELECT name, profile, zone, by, at_ms FROM service WHERE name=?")                  \
+    X(SERVICE_REMOVE, "DELETE FROM service WHERE name=?")                                          \
+    X(SERVICES, "SELECT name, profile, zone, by, at_ms FROM service WHERE name>?"                  \
+                " ORDER BY name LIMIT ?")                                                          \
     X(CERT_REVOKE_ALL, "UPDATE certificate SET state=2, revoked_ms=?, revoked_reason=?"            \
                        " WHERE device=? AND state=1")                                              \
     X(CERT_COUNT, "SELECT count(*) FROM certificate WHERE not_before_ms>=?")                       \

@@ -23,13 +23,14 @@
 #include "base/result.h"
 #include "base/span.h"
 
-#define BP_STORE_SCHEMA   7 /* number of the newest migration */
+#define BP_STORE_SCHEMA   8 /* number of the newest migration */
 
 #define BP_ID_SIZE        33u
 #define BP_DIGEST_SIZE    32u
 #define BP_PSEUDONYM_SIZE 32u /* base32 characters */
 #define BP_SERIAL_MAX     20u
 #define BP_NAME_MAX       64u  /* zone, site, model, name, operator */
+#define BP_SERVICE_MAX    32u
 #define BP_REASON_MAX     512u /* one line for people */
 #define BP_ADDRESS_MAX    45u
 
@@ -164,7 +165,8 @@ enum bp_key_role {
     BP_ROLE_AK = 2,
     BP_ROLE_LDEVID = 3,
     BP_ROLE_IDEVID = 4,
-    BP_ROLE_BROWNFIELD = 5
+    BP_ROLE_BROWNFIELD = 5,
+    BP_ROLE_APPLICATION = 6
 };
 struct bp_key {
     uint8_t spki[BP_DIGEST_SIZE];
@@ -172,6 +174,7 @@ struct bp_key {
     enum bp_key_role role;
     bool tombstone;
     int64_t since_ms;
+    char service[BP_SERVICE_MAX + 1]; /* APPLICATION: of which one */
 };
 /*   EXISTS  seen before, for whichever device */
 BP_MUST_CHECK bp_result bp_store_key_add(bp_store *s, const struct bp_key *k);
@@ -406,7 +409,8 @@ struct bp_certificate {
     size_t serial_n;
     int64_t device; /* 0: not a device's */
     uint8_t spki[BP_DIGEST_SIZE];
-    char profile[17]; /* management, brownfield, operator */
+    char profile[17]; /* management, brownfield, app-client, app-server, opcua */
+    char service[BP_SERVICE_MAX + 1]; /* of an application; else empty */
     struct bp_place place;
     int64_t not_before_ms;
     int64_t not_after_ms;
@@ -421,9 +425,18 @@ BP_MUST_CHECK bp_result bp_store_cert(bp_store *s, bp_span serial, struct bp_cer
                                       bp_span *ret_der);
 /* How many that were issued count from since_ms on or later. */
 BP_MUST_CHECK bp_result bp_store_cert_count(bp_store *s, int64_t since_ms, uint64_t *ret);
-/* The newest of a device. NOT_FOUND: none. */
+/* The newest of a device that is no application's. NOT_FOUND: none. */
 BP_MUST_CHECK bp_result bp_store_cert_of(bp_store *s, int64_t device, struct bp_certificate *ret,
                                          bp_span *ret_der);
+/* The newest ones of a device, at most cap. */
+BP_MUST_CHECK bp_result bp_store_certs_of(bp_store *s, int64_t device, struct bp_certificate *ret, size_t cap,
+                                          size_t *ret_count);
+/* How many certificates end in this time, are the newest of their device and service, and belong to a device that is silent or
+ * that is expected only after their end; counting stops at cap. */
+BP_MUST_CHECK bp_result bp_store_certs_ending(bp_store *s, int64_t after_ms, int64_t until_ms, uint32_t cap, uint32_t *ret);
+/* Suspends the applications' certificates of a device (reason certificateHold), or ends that.   NOT_FOUND  none to change */
+BP_MUST_CHECK bp_result bp_store_cert_hold(bp_store *s, int64_t device, int64_t at_ms);
+BP_MUST_CHECK bp_result bp_store_cert_unhold(bp_store *s, int64_t device);
 BP_MUST_CHECK bp_result bp_store_cert_revoke_all(bp_store *s, int64_t device, int64_t at_ms,
                                                  uint32_t reason);
 /* Revoked and not yet expired ones after a serial, in order; fewer than cap: no more. */
@@ -628,10 +641,31 @@ BP_MUST_CHECK bp_result bp_store_code_add(bp_store *s, const struct bp_code *c);
 BP_MUST_CHECK bp_result bp_store_code_take(bp_store *s, bp_span code, int64_t now_ms,
                                            struct bp_code *ret);
 
+/* -- services: what devices may have application certificates for
+ * ---------------------------------------------------------------------------------------------------
+ */
+struct bp_service {
+    char name[BP_SERVICE_MAX + 1]; /* the label of its requests */
+    char profile[17];              /* app-client, app-server, opcua */
+    char zone[BP_NAME_MAX + 1];    /* "*": every zone */
+    char by[BP_NAME_MAX + 1];
+    int64_t at_ms;
+};
+/*   EXISTS  there is one of this name */
+BP_MUST_CHECK bp_result bp_store_service_add(bp_store *s, const struct bp_service *v);
+BP_MUST_CHECK bp_result bp_store_service(bp_store *s, bp_span name, struct bp_service *ret); /* NOT_FOUND */
+BP_MUST_CHECK bp_result bp_store_service_remove(bp_store *s, bp_span name);                  /* NOT_FOUND */
+/* Services after a name (empty: from the start), in order; fewer than cap: no more. */
+BP_MUST_CHECK bp_result bp_store_services(bp_store *s, bp_span after, struct bp_service *ret, size_t cap,
+                                          size_t *ret_count);
+
 /* -- settings
  * ---------------------------------------------------------------------------------------------------------------
  */
 /* Whole numbers by name: "brownfield", "attest-interval-ms", … fallback when unset. */
+#define BP_OUTAGE_MS     (30 * 24 * 3600 * 1000LL) /* of "outage-tolerance-ms": the default and what is allowed */
+#define BP_OUTAGE_MIN_MS 60000LL
+#define BP_OUTAGE_MAX_MS (180 * 24 * 3600 * 1000LL)
 BP_MUST_CHECK bp_result bp_store_setting(bp_store *s, const char *name, int64_t fallback,
                                          int64_t *ret);
 BP_MUST_CHECK bp_result bp_store_setting_set(bp_store *s, const char *name, int64_t value);

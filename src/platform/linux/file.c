@@ -149,7 +149,8 @@ bp_result bp_file_write(const char *path, enum bp_file_kind kind, bp_span conten
         return FAIL_ERRNO();
     }
     bp_result r = write_all(fd, contents);
-    if (!bp_failed(r) && kind == BP_FILE_PUBLIC && fchmod(fd, 0644) != 0) {
+    const mode_t mode = kind == BP_FILE_PUBLIC ? 0644 : kind == BP_FILE_GROUP ? 0640 : 0600;
+    if (!bp_failed(r) && fchmod(fd, mode) != 0) {
         r = FAIL_ERRNO();
     }
     if (close(fd) != 0 && !bp_failed(r)) {

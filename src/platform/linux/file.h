@@ -11,6 +11,7 @@
 
 enum bp_file_kind {
     BP_FILE_PUBLIC, /* written 0644 */
+    BP_FILE_GROUP,  /* written 0640: for whoever is of the folder's group */
     BP_FILE_SECRET  /* written 0600; refused on reading when it is another's, or group or others may do anything */
 };
 

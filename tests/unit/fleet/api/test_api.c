@@ -765,6 +765,53 @@ BP_CASE(devices_are_listed)
     end();
 }
 
+/* Services, the outage tolerance and the window of renewal: who may set them, and to what. */
+BP_CASE(services_and_their_times)
+{
+    static const struct {
+        const char *body;
+        unsigned status;
+        const char *code;
+    } adding[] = {{"{\"name\":\"historian\",\"profile\":\"app-client\"}", 201, ""},
+                  {"{\"name\":\"historian\",\"profile\":\"opcua\"}", 409, "conflict"},
+                  {"{\"name\":\"web\",\"profile\":\"app-server\",\"zone\":\"north\"}", 201, ""},
+                  {"{\"name\":\"a b\",\"profile\":\"opcua\"}", 422, "value"},
+                  {"{\"name\":\"-a\",\"profile\":\"opcua\"}", 422, "value"},
+                  {"{\"name\":\"x\",\"profile\":\"management\"}", 422, "value"},
+                  {"{\"name\":\"x\",\"profile\":\"operator\"}", 422, "value"}};
+    BP_NEED(begin());
+    BP_CHECK(is(&viewer, "POST", "/api/v1/services", adding[0].body, 403, "forbidden"));
+    for (size_t i = 0; i < sizeof adding / sizeof adding[0]; i++) {
+        BP_CHECK(is(&admin, "POST", "/api/v1/services", adding[i].body, adding[i].status, adding[i].code));
+    }
+    struct reply r = desk_json(&d, &viewer, "GET", "/api/v1/services", NULL);
+    const json_t *list = json_object_get(r.json, "services");
+    BP_CHECK(json_array_size(list) == 2);
+    BP_CHECK(strcmp(json_string_value(json_object_get(json_array_get(list, 0), "name")), "historian") == 0);
+    BP_CHECK(strcmp(json_string_value(json_object_get(json_array_get(list, 0), "zone")), "*") == 0);
+    BP_CHECK(strcmp(json_string_value(json_object_get(json_array_get(list, 1), "zone")), "north") == 0);
+    desk_done(&r);
+    BP_CHECK(is(&admin, "DELETE", "/api/v1/services/web", NULL, 200, ""));
+    BP_CHECK(is(&admin, "DELETE", "/api/v1/services/web", NULL, 404, "not-found"));
+    BP_CHECK(is(&viewer, "DELETE", "/api/v1/services/historian", NULL, 403, "forbidden"));
+    BP_CHECK(is(&viewer, "PUT", "/api/v1/outage-tolerance", "{\"seconds\":86400}", 403, "forbidden"));
+    BP_CHECK(is(&admin, "PUT", "/api/v1/outage-tolerance", "{\"seconds\":86400}", 200, ""));
+    BP_CHECK(is(&admin, "PUT", "/api/v1/outage-tolerance", "{\"seconds\":59}", 422, "value"));
+    BP_CHECK(is(&admin, "PUT", "/api/v1/outage-tolerance", "{\"seconds\":15552001}", 422, "value"));
+    r = desk_json(&d, &viewer, "GET", "/api/v1/outage-tolerance", NULL);
+    BP_CHECK(json_integer_value(json_object_get(r.json, "seconds")) == 86400);
+    desk_done(&r);
+    BP_CHECK(is(&viewer, "PUT", "/api/v1/renewal-window", "{\"from\":20,\"until\":40}", 403, "forbidden"));
+    BP_CHECK(is(&admin, "PUT", "/api/v1/renewal-window", "{\"from\":20,\"until\":40}", 200, ""));
+    BP_CHECK(is(&admin, "PUT", "/api/v1/renewal-window", "{\"from\":40,\"until\":20}", 422, "value"));
+    BP_CHECK(is(&admin, "PUT", "/api/v1/renewal-window", "{\"from\":0,\"until\":91}", 422, "value"));
+    BP_CHECK(is(&admin, "PUT", "/api/v1/renewal-window", "{\"from\":-1,\"until\":9}", 422, "value"));
+    r = desk_json(&d, &viewer, "GET", "/api/v1/renewal-window", NULL);
+    BP_CHECK(json_integer_value(json_object_get(r.json, "from")) == 20 && json_integer_value(json_object_get(r.json, "until")) == 40);
+    desk_done(&r);
+    end();
+}
+
 BP_CASE(counts_follow_every_change)
 {
     struct bp_device dev;
@@ -915,5 +962,5 @@ BP_SUITE(api, BP_TABLE(every_route) BP_RUN(unknown_addresses) BP_TABLE(refused_b
                                   BP_RUN(a_succession_needs_another_administrator)
                                   BP_RUN(escrows_are_for_administrators) BP_RUN(settings_and_policy_are_events)
                                   BP_RUN(releases_by_a_pinned_key) BP_RUN(devices_are_listed)
-                                      BP_RUN(counts_follow_every_change) BP_RUN(one_device) BP_RUN(events_are_listed)
+                                      BP_RUN(services_and_their_times) BP_RUN(counts_follow_every_change) BP_RUN(one_device) BP_RUN(events_are_listed)
                                           BP_RUN(proofs_verify) BP_RUN(stream_text) BP_RUN(times))

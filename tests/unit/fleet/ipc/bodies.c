@@ -44,7 +44,7 @@ PLAIN(challenge, .device_id = bytes(33), .eks = 2, .id_object = {bytes(52), BP_S
       .qualified = {bytes(34)})
 PLAIN(bind, bytes(33), bytes(34), bytes(32))
 PLAIN(issue, bytes(50), bytes(51), bytes(52), bytes(32), 7, 1700000000000, bytes(53), BP_SPAN_STR("d-7Q2X"),
-      BP_SPAN_STR("management"), 1700000001000, bytes(32))
+      BP_SPAN_STR("app-server"), 1700000001000, bytes(32), BP_SPAN_STR("historian"), BP_SPAN_STR("press-7"), 3888000000)
 PLAIN(brownfield, bytes(50), BP_SPAN_STR("b-1"))
 PLAIN(operator, bytes(50), BP_SPAN_STR("anna"), 90)
 PLAIN(results, .count = 2, .item = {bytes(10), bytes(20)})

@@ -68,7 +68,8 @@ struct plan {
     /* of the message itself */
     uint64_t m_seq, m_issued, not_before;
     bp_span m_nonce, m_binding;
-    const char *profile, *pseudonym;
+    const char *profile, *pseudonym, *service, *dns;
+    uint64_t lifetime;
     size_t cut_csr, cut_evidence;
     bool flip_csr, flip_binding, flip_ear, flip_quote, flip_certify;
 };
@@ -225,7 +226,10 @@ static void run(const struct plan *p)
                                    .pseudonym = bp_span_cstr(p->pseudonym),
                                    .profile = bp_span_cstr(p->profile),
                                    .not_before_ms = p->not_before,
-                                   .binding = p->m_binding};
+                                   .binding = p->m_binding,
+                                   .service = p->service == NULL ? BP_SPAN_EMPTY : bp_span_cstr(p->service),
+                                   .dns = p->dns == NULL ? BP_SPAN_EMPTY : bp_span_cstr(p->dns),
+                                   .lifetime_ms = p->lifetime};
     if (BP_CHECK(!bp_failed(bp_msg_issue_write(&m, body, sizeof body, &n)))) {
         bp_ca_signer_answer(ca, BP_SPAN_STR("issue"), bp_span_of(body, n), &got);
     }
@@ -271,6 +275,15 @@ static struct plan good(void)
                          .m_binding = BP_SPAN_OF(binding),
                          .profile = "management",
                          .pseudonym = PSEUDONYM};
+}
+
+/* A server's certificate for the same key. */
+static void application(struct plan *p)
+{
+    p->profile = "app-server";
+    p->service = "historian";
+    p->dns = "press.plant";
+    p->lifetime = 45 * 86400000ULL;
 }
 
 BP_CASE(ready)
@@ -328,6 +341,21 @@ BP_CASE(a_result_without_the_id)
     check_certificate(PLANT_NOW - 1000);
 }
 
+BP_CASE(an_application_gets_its_own)
+{
+    bp_span der;
+    struct bp_x509 x;
+    struct plan p = good();
+    application(&p);
+    run(&p);
+    BP_NEED(got.status == BP_P_NONE && !bp_failed(bp_msg_bytes_read(got.body, &der)) && !bp_failed(bp_x509_read(der, &x)));
+    BP_CHECK(!bp_failed(bp_x509_profile_check(der, BP_CERT_APP_SERVER, plant.sim.wall_ms)));
+    BP_CHECK(bp_is(bp_x509_profile_check(der, BP_CERT_DEVICE, plant.sim.wall_ms), BP_E_DENIED));
+    BP_CHECK(x.not_after_s - x.not_before_s == 45 * 86400);
+    BP_CHECK(memmem(der.p, der.n, PSEUDONYM ":historian", sizeof PSEUDONYM + 9) != NULL);
+    BP_CHECK(memmem(der.p, der.n, "press.plant", 11) != NULL && memmem(der.p, der.n, "asked for", 9) == NULL);
+}
+
 #define FORGE(name, what)                                                                                              \
     static void forge_##name(struct plan *p)                                                                           \
     {                                                                                                                  \
@@ -336,6 +364,22 @@ BP_CASE(a_result_without_the_id)
 static struct bp_tpm_name other_name;
 static struct chip_key loose_ak, loose_device; /* same numbers as ak and device, other attributes */
 FORGE(profile, p->profile = "application")
+FORGE(service_of_a_device, p->service = "historian")
+FORGE(no_service, application(p); p->service = NULL)
+FORGE(service_with_a_colon, application(p); p->service = "a:b")
+FORGE(lifetime_of_a_device, p->lifetime = 3600000)
+FORGE(no_lifetime, application(p); p->lifetime = 0)
+FORGE(lifetime_short, application(p); p->lifetime = BP_CA_APPLICATION_LEAST_MS - 1)
+FORGE(lifetime_long, application(p); p->lifetime = BP_CA_APPLICATION_MOST_MS + 1)
+FORGE(name_of_a_device, p->dns = "press.plant")
+FORGE(name_of_a_client, application(p); p->profile = "app-client"; p->dns = "press.plant")
+FORGE(name_of_the_server, application(p); p->dns = "localhost")
+FORGE(name_below_the_server, application(p); p->dns = "operator.localhost")
+FORGE(name_in_capitals, application(p); p->dns = "Press.plant")
+FORGE(application_key_not_vouched_for, application(p); p->ear_key = &other_device)
+FORGE(application_key_not_in_evidence, application(p); p->keys = 0)
+FORGE(application_key_certified_by_another, application(p); p->certify_by = &other_ak)
+FORGE(application_of_a_contraindicated_device, application(p); p->tier = BP_TIER_CONTRAINDICATED)
 FORGE(pseudonym, p->pseudonym = "has blank")
 FORGE(not_before_late, p->not_before = PLANT_NOW + BP_CA_SKEW_MS + 1)
 FORGE(not_before_early, p->not_before = PLANT_NOW - 3600001)
@@ -410,6 +454,22 @@ static const struct {
     enum bp_problem status;
 } rows[] = {
     ROW(profile, PROFILE, UNSUPPORTED),
+    ROW(service_of_a_device, SERVICE, VALUE),
+    ROW(no_service, SERVICE, VALUE),
+    ROW(service_with_a_colon, SERVICE, VALUE),
+    ROW(lifetime_of_a_device, LIFETIME, VALUE),
+    ROW(no_lifetime, LIFETIME, VALUE),
+    ROW(lifetime_short, LIFETIME, VALUE),
+    ROW(lifetime_long, LIFETIME, VALUE),
+    ROW(name_of_a_device, NAMES, VALUE),
+    ROW(name_of_a_client, NAMES, VALUE),
+    ROW(name_of_the_server, NAMES, VALUE),
+    ROW(name_below_the_server, NAMES, VALUE),
+    ROW(name_in_capitals, NAMES, VALUE),
+    ROW(application_key_not_vouched_for, EAR_KEY, NOT_PREAPPROVED),
+    ROW(application_key_not_in_evidence, KEY_ABSENT, NOT_PREAPPROVED),
+    ROW(application_key_certified_by_another, CERTIFY_SIGNATURE, EVIDENCE),
+    ROW(application_of_a_contraindicated_device, EAR_TIER, NOT_PREAPPROVED),
     ROW(pseudonym, PSEUDONYM, VALUE),
     ROW(not_before_late, NOT_BEFORE, VALUE),
     ROW(not_before_early, NOT_BEFORE, VALUE),
@@ -802,6 +862,7 @@ BP_SUITE(issue,
     BP_RUN(a_good_request_gets_a_certificate)
     BP_RUN(a_warning_that_a_policy_stands_behind)
     BP_RUN(a_result_without_the_id)
+    BP_RUN(an_application_gets_its_own)
     BP_TABLE(forgeries)
     BP_RUN(a_csr_of_another_kind_of_key)
     BP_RUN(any_byte_of_the_request_changed)

@@ -302,7 +302,8 @@ BP_CASE(a_store_of_the_step_before_is_moved_forward)
     s = NULL;
     BP_NEED(exec("DROP TABLE expected_key; DROP TABLE expected; DROP TABLE manifest; DROP TABLE announcer;"
                  "DROP TABLE escrow; DROP TABLE position; DROP TABLE action; DROP TABLE owned; DROP TABLE permit;"
-                 "DROP INDEX certificate_since;"
+                 "DROP INDEX certificate_since; DROP TABLE service; DROP INDEX certificate_ends;"
+                 "ALTER TABLE key_index DROP COLUMN service; ALTER TABLE certificate DROP COLUMN service;"
                  "ALTER TABLE invitation DROP COLUMN position;"
                  "DELETE FROM migration WHERE step>1; PRAGMA user_version=1"));
     BP_CHECK(bp_is(bp_store_open(path, BP_STORE_READ, "1.1", NULL, &s), BP_E_UNSUPPORTED)); /* a reader moves nothing */
