@@ -36,7 +36,9 @@ static bp_result make(enum bp_cert_profile profile, enum bp_key_type type, const
     if (by != NULL) {
         BP_TRY(bp_issuer_of(bp_span_of(by->der, by->n), &signer, &issuer));
     }
-    const bool bare = by == NULL || profile == BP_CERT_OCSP; /* says of itself where nothing is to be asked */
+    const bool is_makers = profile == BP_CERT_IDEVID_CA || profile == BP_CERT_IDEVID || profile == BP_CERT_MAKER;
+    /* Nothing is to be asked of: itself, one that says so, a maker who is not on the net. */
+    const bool bare = by == NULL || profile == BP_CERT_OCSP || is_makers;
     const bool is_server = bp_cert_has_dns(profile) && bp_cert_is_application(profile);
     const bool dns = profile == BP_CERT_ISSUING || profile == BP_CERT_INFRA || profile == BP_CERT_SERVER;
     const struct bp_cert_request q = {.profile = profile,
@@ -46,6 +48,7 @@ static bp_result make(enum bp_cert_profile profile, enum bp_key_type type, const
                                       .service = bp_cert_is_application(profile) ? BP_SPAN_STR("historian") : BP_SPAN_EMPTY,
                                       .dns = is_server && strcmp(cn, "a-false") != 0 ? devices : names,
                                       .dns_count = is_server || dns ? 2 : 0,
+                                      .serial_number = profile == BP_CERT_IDEVID ? BP_SPAN_STR("SN-0042") : BP_SPAN_EMPTY,
                                       .crl_url = URL("/crl/issuing-0.crl"),
                                       .not_before_ms = now,
                                       .not_after_ms = end,
@@ -68,6 +71,7 @@ struct plan {
     int by; /* index in the plan; -1: itself */
     int64_t days;
 };
+#define IDEVID_BY 17 /* place of idevid-ca */
 static const struct plan plans[] = {
     {BP_CERT_ROOT, BP_KEY_P384, "root", -1, 7300},
     {BP_CERT_ISSUING, BP_KEY_P256, "issuing", 0, 1825},
@@ -86,6 +90,10 @@ static const struct plan plans[] = {
     {BP_CERT_APP_CLIENT, BP_KEY_P256, "a-client", 1, 45},
     {BP_CERT_APP_SERVER, BP_KEY_P256, "a-server", 1, 45},
     {BP_CERT_OPCUA, BP_KEY_P256, "a-opcua", 1, 45},
+    {BP_CERT_IDEVID_CA, BP_KEY_P256, "idevid-ca", 0, 7300},
+    {BP_CERT_IDEVID, BP_KEY_P256, "idevid", IDEVID_BY, 0},
+    {BP_CERT_MAKER, BP_KEY_P256, "maker", 0, 7300},
+    {BP_CERT_ISSUING_OLD, BP_KEY_P256, "issuing-old", 0, 1825},
     {BP_CERT_APP_SERVER, BP_KEY_P256, "a-false", 1, 45}, /* named like the server itself: verifiers refuse it */
 };
 #define PLANS (sizeof plans / sizeof plans[0])
@@ -115,7 +123,8 @@ static bp_result make_all(const char *dir, int64_t now)
     bp_result r = BP_OK;
     for (size_t i = 0; i < PLANS && !bp_failed(r); i++) {
         const struct plan *p = &plans[i];
-        const int64_t end = p->profile == BP_CERT_BROWNFIELD_CA ? INT64_MAX : now + p->days * DAY_MS;
+        const bool is_endless = p->profile == BP_CERT_BROWNFIELD_CA || p->profile == BP_CERT_IDEVID;
+        const int64_t end = is_endless ? INT64_MAX : now + p->days * DAY_MS;
         r = make(p->profile, p->type, p->name, p->by < 0 ? NULL : &m[p->by], now - 60000, end, &m[i]);
         if (!bp_failed(r)) {
             char name[64];

@@ -63,7 +63,8 @@ with tempfile.TemporaryDirectory(prefix="bp-zlint-") as top:
     subprocess.run([f"{TOP}/build/dev/bin/bedplated", "init", "--dir", site, "--name", "plant.example", "--json"], check=True,
                    stdout=subprocess.DEVNULL)
     made, kept = sorted(glob.glob(f"{each}/*.der")), sorted(glob.glob(f"{site}/certs/*.der"))
-    case("one_of_each_profile", len(made) == profiles() and len(kept) > 8, f"{len(made)} {len(kept)} of {profiles()}")
+    profile = [path for path in made if not path.endswith("/a-false.der")]  # a second one, which only its names make wrong
+    case("one_of_each_profile", len(profile) == profiles() and len(kept) > 8, f"{len(profile)} {len(kept)} of {profiles()}")
     excused, used = exceptions(), set()
     for path, results in lint(made + kept).items():
         name = os.path.splitext(os.path.basename(path))[0]

@@ -45,7 +45,7 @@ static bool make(struct made *m, enum bp_cert_profile profile, const char *cn, c
                                       .common_name = bp_span_cstr(cn),
                                       .organisation = BP_SPAN_STR("Plant"),
                                       .dns = dns,
-                                      .dns_count = profile == BP_CERT_INFRA ? 1 : 0,
+                                      .dns_count = profile == BP_CERT_INFRA || profile == BP_CERT_ISSUING ? 1 : 0,
                                       .not_before_ms = (NOW - 100) * 1000,
                                       .not_after_ms = (NOW + 400 * DAY_S) * 1000};
     return (by == NULL || !bp_failed(bp_issuer_of(of(by), &signer, &from))) &&

@@ -329,7 +329,7 @@ static void issue(enum bp_cert_profile profile, struct own *by, struct own *ret)
         .common_name = bp_span_of("abcdefghijklm" + profile, 1), /* an issuer of lists is known by its name */
         .organisation = BP_SPAN_STR("Plant"),
         .dns = dns,
-        .dns_count = profile == BP_CERT_INFRA || profile == BP_CERT_SERVER ? 1 : 0,
+        .dns_count = profile == BP_CERT_ISSUING || profile == BP_CERT_INFRA || profile == BP_CERT_SERVER ? 1 : 0,
         .crl_url = is_anchor ? BP_SPAN_EMPTY : BP_SPAN_STR("http://plant.example:8446/crl/x.crl"),
         .not_before_ms = 1700000000000,
         .not_after_ms = is_anchor ? INT64_MAX : 1800000000000,
