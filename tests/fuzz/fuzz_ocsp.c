@@ -56,7 +56,7 @@ static void check_answer(const struct bp_ocsp_request *q, uint8_t chance)
     for (size_t i = 0; i < q->count; i++) {
         const enum bp_ocsp_status status = (enum bp_ocsp_status)((chance + i) % BP_OCSP_STATUSES);
         const bool is_revoked = status == BP_OCSP_REVOKED;
-        single[i] = (struct bp_ocsp_single){q->id[i].whole, status, is_revoked ? (int64_t)chance << 30 : 0,
+        single[i] = (struct bp_ocsp_single){q->id[i].whole, status, is_revoked ? (int64_t)chance << 29 : 0,
                                             is_revoked && chance > 100 ? 1 : 0};
     }
     const struct bp_ocsp_data d = {BP_SPAN_STR("\x30\x00"), chance, chance + 1, single, q->count, q->nonce};
