@@ -66,6 +66,7 @@ enum bp_outcome bp_agent_say_call(struct bp_agent *a, bp_result r, const struct 
 enum bp_outcome bp_agent_say_reply(struct bp_agent *a, const struct bp_reply *reply, const char *doing)
 {
     const enum bp_outcome o = reply->status >= 500 ? BP_FAILED : BP_REFUSED;
+    a->retry_after_s = reply->retry_after_s;
     return bp_agent_say(a, o, "%s: %s says no: %s (status %u%s%s)%s%s", doing, a->dev.host,
                         reply->detail[0] != '\0' ? reply->detail : "no reason given", (unsigned)reply->status,
                         reply->code[0] != '\0' ? ", " : "", reply->code, reply->action[0] != '\0' ? ". " : ".",
@@ -154,6 +155,11 @@ static bp_span blob_of(const struct bp_rot_blob *b)
     return bp_span_of(b->v, b->n);
 }
 
+static bp_span auth_of(const struct bp_agent_slot *slot)
+{
+    return slot->is_open ? BP_SPAN_EMPTY : BP_SPAN_OF(slot->auth);
+}
+
 enum bp_outcome bp_agent_make_key(struct bp_agent *a, uint64_t generation, struct bp_agent_slot *ret)
 {
     struct bp_rot_trace trace = {0, ""};
@@ -201,7 +207,11 @@ enum bp_outcome bp_agent_use_slot(struct bp_agent *a, enum bp_slot_name at)
     a->at = at;
     a->not_before_s = cert.not_before_s;
     a->not_after_s = cert.not_after_s;
-    a->lot = cert.serial.n > 0 ? cert.serial.p[cert.serial.n - 1] : 0;
+    r = bp_renewal_lot(a->crypto, BP_SPAN_OF(a->dev.id), cert.serial, &a->lot);
+    if (bp_failed(r)) {
+        return bp_agent_say(a, BP_FAILED, "OpenSSL: %s.", bp_error_text(bp_error_of(r)));
+    }
+    a->has_window = false; /* the one that was told was another certificate's */
     a->signer = (struct bp_agent_signer){a->rot, &a->slot};
     bp_remote_free(a->device);
     a->device = NULL;
@@ -230,7 +240,7 @@ enum bp_outcome bp_agent_request(struct bp_agent *a, const struct bp_agent_slot 
         r = bp_hash(a->crypto, BP_HASH_SHA256, bp_span_of(info, info_n), digest);
     }
     if (!bp_failed(r)) {
-        r = a->rot->ops->sign(a->rot, blob_of(&slot->key), BP_SPAN_OF(slot->auth), BP_SPAN_OF(digest), raw, &trace);
+        r = a->rot->ops->sign(a->rot, blob_of(&slot->key), auth_of(slot), BP_SPAN_OF(digest), raw, &trace);
     }
     if (!bp_failed(r)) {
         r = bp_est_request_write(bp_span_of(info, info_n), BP_SPAN_OF(raw), ret, cap, ret_n);
@@ -379,6 +389,8 @@ enum bp_outcome bp_agent_take_answer(struct bp_agent *a, bp_span body, const str
     a->tier = answer.tier;
     a->due_ms = answer.due_ms;
     a->renew = answer.renew;
+    a->has_window = answer.has_window;
+    a->window = (struct bp_renewal){answer.renew_from_s, answer.renew_until_s};
     (void)copy_text(answer.reason, a->reason, sizeof a->reason);
     (void)copy_text(answer.state, a->life, sizeof a->life);
     a->server_ms = answer.time_ms;

@@ -12,6 +12,7 @@
 #include "agent/state.h"
 #include "codec/x509.h"
 #include "core/devid.h"
+#include "core/renewal.h"
 #include "port/clock.h"
 #include "port/entropy.h"
 
@@ -45,7 +46,7 @@ struct bp_agent {
     struct bp_agent_slot slot;
     uint8_t ldevid[BP_SHA256_SIZE]; /* SHA-256 of its SubjectPublicKeyInfo */
     int64_t not_before_s, not_after_s;
-    uint8_t lot; /* a byte of the serial number */
+    uint16_t lot; /* its place among other devices (core/renewal) */
     struct bp_agent_signer signer;
     struct bp_remote *device;
     /* The conversation. */
@@ -61,6 +62,9 @@ struct bp_agent {
     bool has_answer;
     uint32_t tier, due_ms;
     bool renew;
+    bool has_window; /* in which the server wants the certificate renewed */
+    struct bp_renewal window;
+    uint32_t retry_after_s; /* of the last refusal that said so; 0: none did since the last success */
     char reason[BP_DEVICE_TEXT_MAX + 1], life[64];
     enum bp_lockout_stage lockout; /* as bp_agent_escrow left it */
     /* The key of the server's log; log_spki_n 0: not known in this process yet. */
@@ -132,8 +136,13 @@ struct bp_enroll {
     uint16_t device_port; /* 0: as the server says */
     const char *boot_log, *ima_log;
     uint32_t wait_s; /* for approval */
+    const char *maker; /* the maker's anchor: path or sha256:HEX, or NULL */
+    bool is_present;   /* somebody is at the device: an override of the maker counts */
 };
 enum bp_outcome bp_agent_enroll(struct bp_agent *a, const struct bp_enroll *e);
+/* For the maker's station: opens the root (tpm2:TCTI), and writes what it says of itself as a hello, with an attestation key
+ * that was made under its identity key and is kept nowhere. Nothing is stored; a needs no folder. */
+enum bp_outcome bp_agent_identity(struct bp_agent *a, const char *root, uint8_t *ret, size_t cap, size_t *ret_n);
 /* The same for a device whose certificate ran out while it could not renew; uses what the folder knows. */
 enum bp_outcome bp_agent_enroll_again(struct bp_agent *a);
 /* Has the server vouch for the key of a slot as at first contact, so that any EST client may carry the request. */
@@ -143,6 +152,22 @@ enum bp_outcome bp_agent_vouch(struct bp_agent *a, const struct bp_agent_slot *s
 enum bp_outcome bp_agent_renew(struct bp_agent *a);
 /* Finds out whether the newer credential of a slot works, and takes it into use. */
 enum bp_outcome bp_agent_promote(struct bp_agent *a, enum bp_slot_name at);
+
+/* service.c: application certificates. What the service finds in its folder: key.pem, cert.pem (with the issuing CA),
+ * ca.pem (the root). */
+/* Has the certificate of one service issued or renewed, with its key made first where there is none. */
+enum bp_outcome bp_agent_service_get(struct bp_agent *a, const char *name);
+/* The same for every service whose certificate is missing or due; goes on after a failure and tells the last one. */
+enum bp_outcome bp_agent_services(struct bp_agent *a, uint32_t *ret_renewed);
+/* When a certificate of an application is to be renewed, and when it ends. False: it does not read. */
+bool bp_agent_service_times(struct bp_crypto *c, bp_span device_id, const struct bp_agent_service *v, int64_t *ret_renew_s,
+                            int64_t *ret_until_s);
+/* Makes the folder where it is not there.   BAD_ARGUMENT  not absolute, or too long    DENIED, IO */
+BP_MUST_CHECK bp_result bp_agent_service_folder(const char *folder);
+/* Takes every service and its files away: its keys were certified for the owner of before.   IO, DENIED */
+BP_MUST_CHECK bp_result bp_agent_services_forget(const struct bp_agent *a);
+/* Takes the service's files away. */
+void bp_agent_service_withdraw(const struct bp_agent_service *v);
 
 /* escrow.c: has the root's lockout value in escrow and then set, clearing disabled (agent/lockout). BP_DONE: set, or the server
  * keeps no escrow; BP_REFUSED: another's value is set, or the server or its recovery certificate was refused. */

@@ -5,6 +5,7 @@
  * Each step is stored before the next one counts on it, so that an enrolment that was cut off goes on with the same
  * attestation key; done again when it is complete, it only makes the call. */
 #include "agent/agent.h"
+#include "agent/owner.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,8 @@
 #include "core/binding.h"
 #include "net/tls.h"
 #include "platform/alloc.h"
+#include "platform/linux/clock.h"
+#include "platform/linux/entropy.h"
 #include "platform/linux/file.h"
 
 #define BP_MODULE AGENT
@@ -123,7 +126,7 @@ static enum bp_outcome anchor_from_file(struct bp_agent *a, const char *path)
                         : BP_DONE;
 }
 
-static bool hex_hash(const char *text, uint8_t ret[BP_SHA256_SIZE])
+bool bp_agent_hash_of_text(const char *text, uint8_t ret[BP_SHA256_SIZE])
 {
     if (strlen(text) != 2 * BP_SHA256_SIZE) {
         return false;
@@ -146,7 +149,7 @@ static enum bp_outcome anchor_from_hash(struct bp_agent *a, const char *hex)
     uint8_t got[BP_SHA256_SIZE];
     struct bp_remote *server = NULL;
     struct bp_reply reply;
-    if (!hex_hash(hex, want)) {
+    if (!bp_agent_hash_of_text(hex, want)) {
         return bp_agent_say(a, BP_USAGE, "--anchor sha256:%s: not 64 lower-case hex digits.", hex);
     }
     const struct bp_remote_spec spec = {
@@ -177,6 +180,30 @@ static enum bp_outcome take_anchor(struct bp_agent *a, const char *anchor)
     static const char prefix[] = "sha256:";
     return strncmp(anchor, prefix, sizeof prefix - 1) == 0 ? anchor_from_hash(a, anchor + sizeof prefix - 1)
                                                            : anchor_from_file(a, anchor);
+}
+
+/* How the server is known: by the chain of ownership where the device has a maker's anchor, else by what a person was given;
+ * where there is both, both must say the same. */
+static enum bp_outcome know_server(struct bp_agent *a, const struct bp_enroll *e)
+{
+    uint8_t owners[BP_SHA256_SIZE];
+    uint8_t given[BP_SHA256_SIZE];
+    bool is_proven = false;
+    enum bp_outcome o = bp_agent_prove_owner(a, e->maker, e->is_present, &is_proven);
+    if (o != BP_DONE || e->anchor == NULL) {
+        return o == BP_DONE && !is_proven ? bp_agent_say(a, BP_USAGE, "--anchor is missing: this device has no maker's anchor "
+                                                                      "by which it could tell its owner's server.")
+                                          : o;
+    }
+    bp_result r = is_proven ? bp_hash(a->crypto, BP_HASH_SHA256, bp_span_of(a->dev.anchor, a->dev.anchor_n), owners) : BP_OK;
+    o = bp_failed(r) ? bp_agent_say(a, BP_FAILED, "hashing the root certificate failed.") : take_anchor(a, e->anchor);
+    if (o != BP_DONE || !is_proven) {
+        return o;
+    }
+    r = bp_hash(a->crypto, BP_HASH_SHA256, bp_span_of(a->dev.anchor, a->dev.anchor_n), given);
+    return bp_failed(r) || memcmp(owners, given, sizeof owners) != 0
+               ? bp_agent_say(a, BP_REFUSED, "--anchor is not the root that the owner of this device vouches for.")
+               : BP_DONE;
 }
 
 /* --- keys --- */
@@ -621,17 +648,49 @@ static enum bp_outcome with_escrow(struct bp_agent *a)
 
 enum bp_outcome bp_agent_enroll(struct bp_agent *a, const struct bp_enroll *e)
 {
+    if (bp_agent_is_leaving(a)) { /* the owner of before is told first, at its own address */
+        enum bp_outcome left = bp_agent_open_root(a);
+        left = left == BP_DONE ? bp_agent_hand_over(a) : left;
+        if (left != BP_DONE) {
+            return left;
+        }
+    }
     const bool is_known = a->dev.has_id;
     enum bp_outcome o = take_options(a, e);
-    o = o == BP_DONE ? bp_agent_open_root(a) : o;
+    o = o == BP_DONE && a->rot == NULL ? bp_agent_open_root(a) : o;
+    o = o == BP_DONE ? bp_agent_owner_check(a) : o;
     if (o != BP_DONE) {
         return o;
     }
     if (!is_known || !is_complete(a, &o)) {
-        o = take_anchor(a, e->anchor);
+        o = know_server(a, e);
         o = o == BP_DONE ? enroll_with(a, e->code, e->device_port != 0, e->wait_s) : o;
     }
     return o == BP_DONE ? with_escrow(a) : o;
+}
+
+enum bp_outcome bp_agent_identity(struct bp_agent *a, const char *root, uint8_t *ret, size_t cap, size_t *ret_n)
+{
+    *a = (struct bp_agent){.at = BP_SLOTS, .clock = bp_clock_linux(), .entropy = bp_entropy_linux()};
+    const int len = snprintf(a->dev.root, sizeof a->dev.root, "%s", root);
+    if (len < 0 || (size_t)len >= sizeof a->dev.root || cap < HELLO_ROOM) {
+        return bp_agent_say(a, BP_USAGE, "the root's name is too long.");
+    }
+    struct contact *c = bp_alloc(sizeof *c);
+    if (c == NULL) {
+        return bp_agent_say(a, BP_FAILED, "no memory.");
+    }
+    c->a = a;
+    enum bp_outcome o = bp_agent_open_root(a);
+    o = o == BP_DONE ? read_identities(c) : o;
+    o = o == BP_DONE ? ready_attestation_key(c) : o;
+    if (o == BP_DONE) {
+        const bp_result r = write_hello(c, ret, ret_n);
+        o = bp_failed(r) ? bp_agent_say(a, BP_FAILED, "the unit file cannot be written: %s.", bp_error_text(bp_error_of(r)))
+                         : BP_DONE;
+    }
+    bp_free_secret(c, sizeof *c);
+    return o;
 }
 
 enum bp_outcome bp_agent_enroll_again(struct bp_agent *a)

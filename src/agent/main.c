@@ -9,32 +9,44 @@
 #include <jansson.h>
 
 #include "agent/agent.h"
+#include "agent/owner.h"
 #include "base/secret.h"
 #include "codec/base64.h"
 #include "codec/x509.h"
 #include "net/tls.h"
 #include "platform/alloc.h"
 #include "platform/linux/file.h"
+#include "platform/openssl/crypto.h"
 
 #define WAIT_S       600u
 #define REQUEST_ROOM 512u
 
 static const char usage_text[] =
-    "usage: bedplate-agent enroll --server URL --anchor FILE|sha256:HASH --root tpm2:TCTI --state DIR\n"
+    "usage: bedplate-agent enroll --server URL --root tpm2:TCTI --state DIR\n"
+    "                             [--anchor FILE|sha256:HASH] [--maker FILE|sha256:HASH] [--present]\n"
     "                             [--code CODE] [--connect ADDRESS] [--device-port N] [--wait SECONDS]\n"
     "                             [--boot-log FILE [--ima-log FILE]] [--json]\n"
     "       bedplate-agent run    --state DIR [--rounds N]\n"
     "       bedplate-agent attest --state DIR [--json]\n"
     "       bedplate-agent status --state DIR [--json]\n"
     "       bedplate-agent csr    --state DIR [--new | --install FILE]\n"
+    "       bedplate-agent service add NAME --out DIR --state DIR [--json]\n"
+    "       bedplate-agent service ls|remove [NAME] --state DIR [--json]\n"
+    "       bedplate-agent identity --root tpm2:TCTI [--out FILE]\n"
     "       bedplate-agent --version\n"
+    "A device with its maker's anchor (--maker, once) finds out by its chain of ownership which server to trust; any other\n"
+    "needs --anchor. --present says that somebody is at the device.\n"
     "URL is https://HOST[:PORT] of the enrol listener (port 8444 by default). --boot-log makes a process-level device:\n"
-    "it is marked so everywhere. csr --new makes a key, has the server vouch for it, and prints the request.\n";
+    "it is marked so everywhere. csr --new makes a key, has the server vouch for it, and prints the request. service add\n"
+    "has a certificate issued under the label NAME and puts key.pem, cert.pem and ca.pem into DIR. identity writes\n"
+    "what a maker's station enters of a chip (bedplate factory), to FILE or standard output.\n";
 
 struct options {
     struct bp_enroll enroll;
     const char *state;
     const char *install;
+    const char *out;
+    const char *operand[2]; /* of service: what to do, and with which */
     uint32_t rounds;
     bool json, is_new;
 };
@@ -53,7 +65,10 @@ enum {
     O_ROUNDS,
     O_JSON,
     O_NEW,
-    O_INSTALL
+    O_INSTALL,
+    O_MAKER,
+    O_PRESENT,
+    O_OUT
 };
 
 static const struct option long_options[] = {
@@ -63,8 +78,9 @@ static const struct option long_options[] = {
     {"device-port", required_argument, NULL, O_DEVICE_PORT}, {"wait", required_argument, NULL, O_WAIT},
     {"boot-log", required_argument, NULL, O_BOOT_LOG}, {"ima-log", required_argument, NULL, O_IMA_LOG},
     {"rounds", required_argument, NULL, O_ROUNDS},     {"json", no_argument, NULL, O_JSON},
+    {"maker", required_argument, NULL, O_MAKER},       {"present", no_argument, NULL, O_PRESENT},
     {"new", no_argument, NULL, O_NEW},                 {"install", required_argument, NULL, O_INSTALL},
-    {NULL, 0, NULL, 0}};
+    {"out", required_argument, NULL, O_OUT},           {NULL, 0, NULL, 0}};
 
 /* --- options --- */
 
@@ -87,6 +103,8 @@ static const char **text_of(struct options *o, int which)
         return &o->enroll.server;
     case O_ANCHOR:
         return &o->enroll.anchor;
+    case O_MAKER:
+        return &o->enroll.maker;
     case O_CODE:
         return &o->enroll.code;
     case O_ROOT:
@@ -101,6 +119,8 @@ static const char **text_of(struct options *o, int which)
         return &o->state;
     case O_INSTALL:
         return &o->install;
+    case O_OUT:
+        return &o->out;
     default:
         return NULL;
     }
@@ -127,6 +147,9 @@ static bool take_option(struct options *o, int which, const char *value)
         return get_number(value, 1, UINT32_MAX - 1, &o->rounds);
     case O_JSON:
         o->json = true;
+        return true;
+    case O_PRESENT:
+        o->enroll.is_present = true;
         return true;
     case O_NEW:
         o->is_new = true;
@@ -198,14 +221,9 @@ static int do_enroll(const struct options *o)
 }
 
 /* Folder, root and the credential in use; one that was issued and never tried is tried first. */
-static enum bp_outcome open_enrolled(struct bp_agent *a, const char *dir)
+static enum bp_outcome use_credential(struct bp_agent *a, const char *dir)
 {
     enum bp_slot_name pending = BP_SLOTS;
-    enum bp_outcome r = bp_agent_open(a, dir, false);
-    r = r == BP_DONE ? bp_agent_open_root(a) : r;
-    if (r != BP_DONE) {
-        return r;
-    }
     const enum bp_slot_name active = bp_state_active(a->state, &pending);
     if (pending != BP_SLOTS && bp_agent_promote(a, pending) == BP_DONE) {
         return BP_DONE;
@@ -216,10 +234,23 @@ static enum bp_outcome open_enrolled(struct bp_agent *a, const char *dir)
     return bp_agent_use_slot(a, active);
 }
 
+static enum bp_outcome open_enrolled(struct bp_agent *a, const char *dir)
+{
+    enum bp_outcome r = bp_agent_open(a, dir, false);
+    r = r == BP_DONE ? bp_agent_open_root(a) : r;
+    return r == BP_DONE ? use_credential(a, dir) : r;
+}
+
 static int do_run(const struct options *o)
 {
     struct bp_agent a;
-    enum bp_outcome r = open_enrolled(&a, o->state);
+    enum bp_outcome r = bp_agent_open(&a, o->state, false);
+    r = r == BP_DONE ? bp_agent_open_root(&a) : r;
+    /* One that leaves has no credential any more: only the owner of before is still to be told. */
+    r = r == BP_DONE ? bp_agent_owner_check(&a) : r;
+    if (r == BP_DONE && !bp_agent_is_leaving(&a)) {
+        r = use_credential(&a, o->state);
+    }
     r = r == BP_DONE ? bp_agent_run(&a, o->rounds) : r;
     return end(&a, r);
 }
@@ -266,7 +297,7 @@ static const char *text_in(const json_t *o, const char *name)
 }
 
 static void print_status(const struct options *o, const struct bp_agent_device *d, const struct bp_agent_slot *slot,
-                         enum bp_lockout_stage lockout, json_t *last)
+                         enum bp_lockout_stage lockout, const struct bp_agent_owner *owner, json_t *last)
 {
     char hex[BP_DEVID_HEX];
     char shown[BP_DEVID_SHORT];
@@ -279,15 +310,23 @@ static void print_status(const struct options *o, const struct bp_agent_device *
     }
     const bool is_process = d->boot_log[0] != '\0';
     if (o->json) {
-        print_json(json_pack("{s:b, s:s, s:s, s:s, s:s, s:b, s:s, s:I, s:s, s:o*}", "enrolled", is_enrolled, "device", hex,
+        print_json(json_pack("{s:b, s:s, s:s, s:s, s:s, s:b, s:s, s:I, s:s, s:s, s:I, s:b, s:o*}", "enrolled", is_enrolled, "device", hex,
                              "short", shown, "server", d->host, "root", d->root, "process_level", is_process, "not_after",
-                             until, "generation", (json_int_t)slot->generation, "lockout", bp_lockout_name(lockout), "last", last));
+                             until, "generation", (json_int_t)slot->generation, "lockout", bp_lockout_name(lockout), "ownership",
+                             owner->has_maker ? "device" : "server", "epoch", (json_int_t)owner->epoch, "counted",
+                             owner->has_counter, "last", last));
         return;
     }
     printf("device      %s%s\n", shown[0] != '\0' ? shown : "not named yet", is_process ? " (process-level device)" : "");
     printf("server      %s:%u\n", d->host, (unsigned)d->device_port);
     printf("root        %s\n", d->root);
     printf("certificate %s%s\n", is_enrolled ? "good until " : "none", until);
+    if (!owner->has_maker) {
+        printf("ownership   enforced by the server: this device has no maker's anchor\n");
+    } else {
+        printf("ownership   verified by this device from its maker on, epoch %u%s\n", (unsigned)owner->epoch,
+               owner->has_counter ? ", counted by the chip" : "");
+    }
     printf("lockout     %s\n", lockout == BP_LOCKOUT_SET       ? "set, in escrow at the server; clearing is disabled"
                               : lockout == BP_LOCKOUT_FOREIGN ? "set by somebody else, not in escrow"
                               : lockout == BP_LOCKOUT_NONE    ? "not set"
@@ -303,12 +342,23 @@ static void print_status(const struct options *o, const struct bp_agent_device *
 }
 
 /* Reads only; does not ask the root or the server, and works while the agent runs. */
+/* Of a device that is not enrolled: what it refused, or was refused. */
+static void tell_last_problem(const struct bp_state *s)
+{
+    json_t *last = s != NULL ? last_of(s) : NULL;
+    if (last != NULL && text_in(last, "problem")[0] != '\0') {
+        fprintf(stderr, "bedplate-agent: at %s: %s\n", text_in(last, "at"), text_in(last, "problem"));
+    }
+    json_decref(last);
+}
+
 static int do_status(const struct options *o)
 {
     struct bp_state *s = NULL;
     static struct bp_agent_device d;
     static struct bp_agent_slot slot;
     static struct bp_agent_lockout lockout;
+    static struct bp_agent_owner owner;
     enum bp_slot_name pending = BP_SLOTS;
     bp_result r = bp_state_open(o->state, false, false, &s);
     if (!bp_failed(r)) {
@@ -318,6 +368,7 @@ static int do_status(const struct options *o)
         fprintf(stderr, "bedplate-agent: %s: %s\n", o->state,
                 bp_is(r, BP_E_NOT_FOUND) ? "this device is not enrolled. Run `bedplate-agent enroll`."
                                          : bp_error_text(bp_error_of(r)));
+        tell_last_problem(s);
         bp_state_free(s);
         return bp_is(r, BP_E_NOT_FOUND) ? BP_REFUSED : BP_FAILED;
     }
@@ -326,7 +377,11 @@ static int do_status(const struct options *o)
         BP_IGNORE(bp_state_slot_load(s, active, &slot), "then it shows as not enrolled");
     }
     BP_IGNORE(bp_state_lockout_load(s, &lockout), "then it shows as not set");
-    print_status(o, &d, &slot, lockout.stage, last_of(s));
+    if (bp_failed(bp_state_owner_load(s, &owner))) {
+        owner = (struct bp_agent_owner){.has_maker = false};
+    }
+    print_status(o, &d, &slot, lockout.stage, &owner, last_of(s));
+    bp_wipe(&owner, sizeof owner);
     bp_wipe(&lockout, sizeof lockout);
     bp_wipe(&d, sizeof d);
     bp_wipe(&slot, sizeof slot);
@@ -419,6 +474,153 @@ static int do_csr(const struct options *o)
     return end(&a, r);
 }
 
+/* Needs no folder: nothing is kept. */
+static int do_identity(const struct options *o)
+{
+    static uint8_t hello[BP_HELLO_MAX];
+    struct bp_agent a;
+    size_t n = 0;
+    enum bp_outcome r = bp_agent_identity(&a, o->enroll.root, hello, sizeof hello, &n);
+    if (r == BP_DONE && o->out != NULL) {
+        const bp_result w = bp_file_write(o->out, BP_FILE_PUBLIC, bp_span_of(hello, n));
+        r = bp_failed(w) ? bp_agent_say(&a, BP_FAILED, "%s: %s.", o->out, bp_error_text(bp_error_of(w))) : BP_DONE;
+    } else if (r == BP_DONE && (fwrite(hello, 1, n, stdout) != n || fflush(stdout) != 0)) {
+        r = bp_agent_say(&a, BP_FAILED, "the output could not be written.");
+    }
+    return end(&a, r);
+}
+
+/* --- services --- */
+
+/* At once where the folder is free; else by the agent that holds it, at its next round. */
+static int add_service(const struct options *o, struct bp_state *s)
+{
+    struct bp_agent a;
+    struct bp_agent_service v = {.name = ""};
+    bp_result r = bp_state_service_load(s, o->operand[1], &v);
+    if (bp_is(r, BP_E_NOT_FOUND)) {
+        (void)snprintf(v.name, sizeof v.name, "%s", o->operand[1]);
+        r = BP_OK;
+    }
+    if (!bp_failed(r)) {
+        r = bp_agent_service_folder(o->out);
+    }
+    if (!bp_failed(r)) {
+        (void)snprintf(v.folder, sizeof v.folder, "%s", o->out);
+        r = bp_state_service_save(s, &v);
+    }
+    if (bp_failed(r)) {
+        fprintf(stderr, "bedplate-agent: service %s, folder %s: %s\n", o->operand[1], o->out, bp_error_text(bp_error_of(r)));
+        return bp_is(r, BP_E_BAD_ARGUMENT) ? BP_USAGE : BP_FAILED;
+    }
+    struct bp_state *held = NULL;
+    if (bp_is(bp_state_open(o->state, false, true, &held), BP_E_BUSY)) {
+        printf("service %s: the running agent fetches its certificate at its next round\n", o->operand[1]);
+        return BP_DONE;
+    }
+    bp_state_free(held);
+    enum bp_outcome done = open_enrolled(&a, o->state);
+    done = done == BP_DONE ? bp_agent_service_get(&a, o->operand[1]) : done;
+    if (done == BP_DONE) {
+        printf("service %s: key.pem, cert.pem and ca.pem are in %s\n", o->operand[1], o->out);
+    }
+    return end(&a, done);
+}
+
+static void print_service(const struct options *o, struct bp_crypto *c, const struct bp_agent_device *d,
+                          const struct bp_agent_service *v, json_t *list)
+{
+    int64_t at = 0;
+    int64_t until = 0;
+    char renew[BP_TIME_ROOM] = "";
+    char ends[BP_TIME_ROOM] = "";
+    const bool has = bp_agent_service_times(c, BP_SPAN_OF(d->id), v, &at, &until);
+    if (has) {
+        bp_agent_time(at, renew);
+        bp_agent_time(until, ends);
+    }
+    if (o->json) {
+        (void)json_array_append_new(list, json_pack("{s:s, s:s, s:b, s:s, s:s}", "service", v->name, "folder", v->folder,
+                                                    "certified", has, "not_after", ends, "renew_at", renew));
+    } else {
+        printf("%-20s %s%s%s%s  %s\n", v->name, has ? "good until " : "no certificate yet", ends,
+               has ? ", renewed from " : "", renew, v->folder);
+    }
+}
+
+static int list_services(const struct options *o, const struct bp_state *s)
+{
+    char name[BP_SERVICES_MAX][BP_SERVICE_NAME + 1];
+    static struct bp_agent_service v;
+    static struct bp_agent_device d;
+    struct bp_crypto *c = NULL;
+    size_t count = 0;
+    json_t *list = json_array();
+    bp_result r = bp_crypto_openssl_new(1, &c);
+    if (!bp_failed(r)) {
+        r = bp_state_device_load(s, &d);
+    }
+    if (!bp_failed(r)) {
+        r = bp_state_services(s, name, &count);
+    }
+    for (size_t i = 0; i < count && !bp_failed(r); i++) {
+        r = bp_state_service_load(s, name[i], &v);
+        if (!bp_failed(r)) {
+            print_service(o, c, &d, &v, list);
+        }
+    }
+    if (o->json) {
+        print_json(list);
+    } else {
+        json_decref(list);
+    }
+    bp_crypto_openssl_free(c);
+    bp_wipe(&d, sizeof d);
+    if (bp_failed(r)) {
+        fprintf(stderr, "bedplate-agent: %s: %s\n", o->state, bp_error_text(bp_error_of(r)));
+    }
+    return bp_failed(r) ? BP_FAILED : BP_DONE;
+}
+
+static int remove_service(const struct options *o, const struct bp_state *s)
+{
+    static struct bp_agent_service v;
+    bp_result r = bp_state_service_load(s, o->operand[1], &v);
+    if (!bp_failed(r)) {
+        r = bp_state_service_remove(s, o->operand[1]);
+    }
+    if (bp_failed(r)) {
+        fprintf(stderr, "bedplate-agent: service %s: %s\n", o->operand[1], bp_error_text(bp_error_of(r)));
+        return bp_is(r, BP_E_NOT_FOUND) ? BP_REFUSED : BP_FAILED;
+    }
+    bp_agent_service_withdraw(&v);
+    return BP_DONE;
+}
+
+static int usage(const char *why);
+
+static int do_service(const struct options *o)
+{
+    struct bp_state *s = NULL;
+    const bool is_ls = strcmp(o->operand[0], "ls") == 0;
+    const bool is_add = strcmp(o->operand[0], "add") == 0;
+    if ((!is_ls && !is_add && strcmp(o->operand[0], "remove") != 0) || is_ls != (o->operand[1] == NULL) ||
+        is_add != (o->out != NULL)) {
+        return usage("service add NAME --out DIR, service ls, or service remove NAME");
+    }
+    if (!is_ls && !bp_is_service_name(o->operand[1])) {
+        return usage("a service is called by a-z, 0-9 and hyphens, 32 at most");
+    }
+    const bp_result r = bp_state_open(o->state, false, false, &s);
+    if (bp_failed(r)) {
+        fprintf(stderr, "bedplate-agent: %s: %s\n", o->state, bp_error_text(bp_error_of(r)));
+        return bp_is(r, BP_E_NOT_FOUND) ? BP_REFUSED : BP_FAILED;
+    }
+    const int code = is_ls ? list_services(o, s) : is_add ? add_service(o, s) : remove_service(o, s);
+    bp_state_free(s);
+    return code;
+}
+
 static int usage(const char *why)
 {
     fprintf(stderr, "bedplate-agent: %s\n%s", why, usage_text);
@@ -430,12 +632,11 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         int (*run)(const struct options *);
-        bool needs_all; /* server, anchor, root */
-    } commands[] = {{"enroll", do_enroll, true},
-                    {"run", do_run, false},
-                    {"attest", do_attest, false},
-                    {"status", do_status, false},
-                    {"csr", do_csr, false}};
+        enum { STATE, ALL, ROOT } needs; /* ALL: server, root, state */
+        int operands;                    /* at most */
+    } commands[] = {{"enroll", do_enroll, ALL, 0},   {"run", do_run, STATE, 0}, {"attest", do_attest, STATE, 0},
+                    {"status", do_status, STATE, 0}, {"csr", do_csr, STATE, 0}, {"service", do_service, STATE, 2},
+                    {"identity", do_identity, ROOT, 0}};
     struct options o = {.enroll = {.wait_s = WAIT_S}};
     (void)signal(SIGPIPE, SIG_IGN);
     /* The TPM library prints what it is asked in vain, such as an index that is not there; we say it in our words. */
@@ -463,14 +664,24 @@ int main(int argc, char **argv)
                 return usage("an option is not known or its value is not allowed");
             }
         }
-        if (optind != argc - 1) {
+        const int given = argc - 1 - optind;
+        if (given > commands[i].operands) {
             return usage("an argument too many");
         }
-        if (o.state == NULL) {
+        if (commands[i].operands > 0 && given == 0) {
+            return usage("what to do is missing");
+        }
+        for (int k = 0; k < given; k++) {
+            o.operand[k] = argv[1 + optind + k];
+        }
+        if (commands[i].needs == ROOT && o.enroll.root == NULL) {
+            return usage("--root is missing");
+        }
+        if (commands[i].needs != ROOT && o.state == NULL) {
             return usage("--state is missing");
         }
-        if (commands[i].needs_all && (o.enroll.server == NULL || o.enroll.anchor == NULL || o.enroll.root == NULL)) {
-            return usage("--server, --anchor and --root are needed");
+        if (commands[i].needs == ALL && (o.enroll.server == NULL || o.enroll.root == NULL)) {
+            return usage("--server and --root are needed");
         }
         if (o.enroll.ima_log != NULL && o.enroll.boot_log == NULL) {
             return usage("--ima-log goes with --boot-log only");

@@ -25,7 +25,8 @@ bp_result bp_remote_new(const struct bp_remote_spec *spec, struct bp_remote **re
         .own = {.chain = spec->cert.n != 0 ? &spec->cert : NULL, .count = spec->cert.n != 0 ? 1 : 0, .key = spec->key},
         .anchors = spec->anchor.n != 0 ? &spec->anchor : NULL,
         .anchor_count = spec->anchor.n != 0 ? 1 : 0,
-        .anchor_sha256 = spec->anchor.n != 0 ? NULL : spec->anchor_sha256};
+        .anchor_sha256 = spec->anchor.n != 0 ? NULL : spec->anchor_sha256,
+        .is_unproven = spec->is_unproven};
     struct bp_remote *s = bp_alloc(sizeof *s);
     if (s == NULL) {
         return BP_FAIL(NO_MEMORY);

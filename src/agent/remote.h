@@ -18,7 +18,8 @@ struct bp_remote_spec {
     const char *connect; /* NULL or empty: host */
     uint16_t port;
     bp_span anchor;               /* DER of the root certificate, or */
-    const uint8_t *anchor_sha256; /* its hash */
+    const uint8_t *anchor_sha256; /* its hash, or */
+    bool is_unproven;             /* nothing: only for what proves itself */
     bp_span cert;                 /* our certificate, DER; empty: none */
     const struct bp_tls_key *key; /* its key */
 };

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "agent/agent.h"
+#include "agent/owner.h"
 #include "agent/schedule.h"
 #include "net/loop.h"
 
@@ -23,15 +24,20 @@ struct life {
     struct bp_loop *loop;
     struct bp_timer *timer;
     uint32_t rounds_left; /* 0: no end */
-    uint32_t failures, renew_failures;
+    uint32_t failures;
+    uint32_t renew_wait_ms;   /* before the next try; 0: the last one went well */
     int64_t renew_not_before; /* monotonic */
     int64_t kept_at;          /* last.json, monotonic */
     int64_t escrow_at;        /* monotonic; INT64_MAX: done */
+    uint32_t service_wait_ms;
+    int64_t services_not_before; /* monotonic */
     uint32_t kept_tier;
     char kept_line[1024];
     enum bp_outcome outcome;
     bool was_told; /* kept_line is a problem that was told */
     bool is_asked; /* a person wants a new certificate now */
+    bool is_leaving; /* keys are erased, and the owner of before is still to be told */
+    bool has_left; /* the device is another owner's: there is nothing to do any more */
 };
 
 static int64_t now(const struct life *l)
@@ -71,6 +77,19 @@ static void tell_verdict(struct life *l)
     }
 }
 
+/* The server's window, or our own rule; never so late that a few refusals would let the certificate run out. */
+static struct bp_renewal window_of(const struct bp_agent *a)
+{
+    struct bp_renewal w = bp_renewal_window(a->not_before_s, a->not_after_s, BP_RENEW_FROM, BP_RENEW_UNTIL);
+    const struct bp_renewal most = bp_renewal_window(a->not_before_s, a->not_after_s, 900, 900);
+    if (a->has_window) {
+        w = a->window;
+    }
+    w.until_s = w.until_s < most.until_s ? w.until_s : most.until_s;
+    w.from_s = w.from_s < w.until_s ? w.from_s : w.until_s;
+    return w;
+}
+
 static bool is_time_to_renew(const struct life *l)
 {
     const struct bp_agent *a = l->a;
@@ -80,23 +99,32 @@ static bool is_time_to_renew(const struct life *l)
     if (now(l) < l->renew_not_before) {
         return false;
     }
-    return a->renew || bp_agent_now_s(a) >= bp_schedule_renew_at_s(a->not_before_s, a->not_after_s, a->lot);
+    const struct bp_renewal w = window_of(a);
+    return a->renew || bp_agent_now_s(a) >= bp_renewal_at_s(&w, a->lot);
+}
+
+/* After a refusal: when the server wants to be asked again, else out of step with other devices. */
+static uint32_t wait_after(const struct life *l, uint32_t before_ms)
+{
+    const struct bp_agent *a = l->a;
+    return bp_schedule_retry(&a->entropy, before_ms, bp_schedule_retry_cap(a->not_before_s, a->not_after_s), a->retry_after_s);
 }
 
 static void renew(struct life *l)
 {
     struct bp_agent *a = l->a;
     l->is_asked = false;
+    a->retry_after_s = 0;
     if (bp_agent_renew(a) == BP_DONE) {
         char until[BP_TIME_ROOM];
         bp_agent_time(a->not_after_s, until);
         fprintf(stderr, "bedplate-agent: certificate renewed, good until %s\n", until);
-        l->renew_failures = 0;
+        l->renew_wait_ms = 0;
         l->renew_not_before = now(l) + RENEW_FIRST_MS;
         return;
     }
-    l->renew_failures++;
-    l->renew_not_before = now(l) + RENEW_FIRST_MS + bp_schedule_backoff(&a->entropy, l->renew_failures);
+    l->renew_wait_ms = wait_after(l, l->renew_wait_ms);
+    l->renew_not_before = now(l) + l->renew_wait_ms;
     tell_problem(l);
 }
 
@@ -135,9 +163,48 @@ static void escrow(struct life *l)
     }
 }
 
+/* Given to another owner: erases, tells the owner of before, and is done when that has it. */
+static enum bp_outcome leave(struct life *l)
+{
+    struct bp_agent *a = l->a;
+    const enum bp_outcome o = bp_agent_hand_over(a);
+    l->is_leaving = o != BP_DONE && bp_agent_is_leaving(a);
+    if (o == BP_DONE) {
+        fprintf(stderr, "bedplate-agent: handed over; the keys of the owner of before are erased. Enrol at the new owner's server.\n");
+        BP_IGNORE(bp_agent_keep_last(a, NULL), "status shows an older line");
+        l->has_left = true;
+    }
+    return o;
+}
+
+/* Certificates of applications: what a person added since, and what is due. */
+static void services(struct life *l)
+{
+    struct bp_agent *a = l->a;
+    uint32_t renewed = 0;
+    if (now(l) < l->services_not_before) {
+        return;
+    }
+    a->retry_after_s = 0;
+    const enum bp_outcome o = bp_agent_services(a, &renewed);
+    if (renewed > 0) {
+        fprintf(stderr, "bedplate-agent: certificates of %u service(s) issued or renewed\n", (unsigned)renewed);
+    }
+    if (o == BP_DONE) {
+        l->service_wait_ms = 0;
+        return;
+    }
+    l->service_wait_ms = wait_after(l, l->service_wait_ms);
+    l->services_not_before = now(l) + l->service_wait_ms;
+    tell_problem(l);
+}
+
 static enum bp_outcome round_once(struct life *l)
 {
     struct bp_agent *a = l->a;
+    if (l->is_leaving) {
+        return leave(l);
+    }
     if (bp_agent_now_s(a) >= a->not_after_s) {
         const enum bp_outcome o = bp_agent_enroll_again(a);
         if (o != BP_DONE) {
@@ -149,6 +216,12 @@ static enum bp_outcome round_once(struct life *l)
         return o;
     }
     tell_verdict(l);
+    if (strcmp(a->life, BP_LIFE_HANDED_OVER) == 0 && leave(l) != BP_DONE) {
+        tell_problem(l);
+    }
+    if (l->has_left || l->is_leaving) {
+        return BP_DONE;
+    }
     if (bp_agent_check_head(a) != BP_DONE) {
         tell_problem(l);
     }
@@ -158,6 +231,7 @@ static enum bp_outcome round_once(struct life *l)
     if (is_time_to_renew(l)) {
         renew(l);
     }
+    services(l);
     return BP_DONE;
 }
 
@@ -165,6 +239,7 @@ static void turn(void *arg)
 {
     struct life *l = arg;
     uint32_t wait = 0;
+    l->a->retry_after_s = 0;
     l->outcome = round_once(l);
     if (l->outcome == BP_DONE) {
         l->failures = 0;
@@ -173,9 +248,12 @@ static void turn(void *arg)
         l->failures++;
         tell_problem(l);
         wait = bp_schedule_backoff(&l->a->entropy, l->failures);
+        if (l->a->retry_after_s > wait / 1000) {
+            wait = bp_schedule_retry(&l->a->entropy, 0, wait, l->a->retry_after_s);
+        }
     }
     (void)malloc_trim(0); /* the logs of the first round are gone; give their memory back */
-    if (l->rounds_left == 1 || bp_failed(bp_timer_start(l->timer, wait))) {
+    if (l->has_left || l->rounds_left == 1 || bp_failed(bp_timer_start(l->timer, wait))) {
         bp_loop_stop(l->loop);
         return;
     }
@@ -193,6 +271,7 @@ static void on_hangup(void *arg)
 {
     struct life *l = arg;
     l->is_asked = true;
+    l->services_not_before = 0;
     BP_IGNORE(bp_timer_start(l->timer, 0), "then it is done when the next round is due");
 }
 
@@ -240,6 +319,6 @@ static enum bp_outcome live(struct life *l)
 
 enum bp_outcome bp_agent_run(struct bp_agent *a, uint32_t rounds)
 {
-    struct life l = {.a = a, .rounds_left = rounds};
+    struct life l = {.a = a, .rounds_left = rounds, .is_leaving = bp_agent_is_leaving(a)};
     return live(&l);
 }

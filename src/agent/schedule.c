@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* agent/schedule - jitter, back-off, time to renew. */
+/* agent/schedule - jitter and back-off. */
 #include "agent/schedule.h"
 
 /* 0..range, evenly enough for a wait; range without chance. */
@@ -30,13 +30,21 @@ uint32_t bp_schedule_backoff(const struct bp_entropy *e, uint32_t failures)
     return ms / 2 + draw(e, ms - ms / 2);
 }
 
-int64_t bp_schedule_renew_at_s(int64_t not_before_s, int64_t not_after_s, uint8_t lot)
+#define HOUR_MS 3600000u
+
+uint32_t bp_schedule_retry_cap(int64_t not_before_s, int64_t not_after_s)
 {
-    if (not_after_s <= not_before_s) {
-        return not_before_s;
-    }
-    const uint64_t life = (uint64_t)not_after_s - (uint64_t)not_before_s;
-    const uint64_t least = life / 2;
-    const uint64_t room = life / 5;
-    return not_before_s + (int64_t)(least + room / 255 * lot);
+    const int64_t life = not_after_s > not_before_s && not_before_s >= 0 ? not_after_s - not_before_s : 0;
+    const int64_t s = life / 20;
+    return s >= HOUR_MS / 1000 ? HOUR_MS : s * 1000 < BP_BACKOFF_FIRST_MS ? BP_BACKOFF_FIRST_MS : (uint32_t)s * 1000;
+}
+
+uint32_t bp_schedule_retry(const struct bp_entropy *e, uint32_t before_ms, uint32_t cap_ms, uint32_t asked_s)
+{
+    const uint32_t last = before_ms < BP_BACKOFF_FIRST_MS ? BP_BACKOFF_FIRST_MS : before_ms < HOUR_MS ? before_ms : HOUR_MS;
+    uint32_t ms = BP_BACKOFF_FIRST_MS + draw(e, 3 * last - BP_BACKOFF_FIRST_MS);
+    ms = ms < cap_ms ? ms : cap_ms;
+    const uint32_t asked_ms = (asked_s < HOUR_MS / 1000 ? asked_s : HOUR_MS / 1000) * 1000;
+    const uint32_t due_ms = asked_ms + draw(e, asked_ms / 10);
+    return ms > due_ms ? ms : due_ms;
 }

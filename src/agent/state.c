@@ -22,6 +22,11 @@
 #define SLOT_TYPE    "agent-slot"
 #define LOCKOUT_TYPE "agent-lockout"
 #define LOCKOUT_FILE "lockout.cbor"
+#define SERVICE_TYPE "agent-service"
+#define SERVICE_FILE "service-"
+#define SERVICE_END  ".cbor"
+#define OWNER_TYPE   "agent-owner"
+#define OWNER_FILE   "owner.cbor"
 #define LINKS_AT_END 6u /* letters that bp_file_write adds to a name while it writes */
 
 struct bp_state {
@@ -354,12 +359,160 @@ bp_result bp_agent_lockout_write(const struct bp_agent_lockout *v, uint8_t *p, s
     return bp_cw_finish(&w);
 }
 
+static void get_exact(bp_rd *rd, uint8_t *ret, size_t n)
+{
+    if (get_bytes(rd, ret, n) != n) {
+        bp_rd_fail(rd, BP_FAIL(MALFORMED));
+    }
+}
+
+static void owner_member(bp_rd *rd, uint64_t key, void *object)
+{
+    struct bp_agent_owner *v = object;
+    switch (key) {
+    case 4:
+        get_exact(rd, v->anchor, sizeof v->anchor);
+        break;
+    case 5:
+        v->epoch = (uint32_t)get_at_most(rd, UINT32_MAX);
+        break;
+    case 6:
+        get_exact(rd, v->head, sizeof v->head);
+        break;
+    case 7:
+        v->has_counter = bp_cbor_get_bool(rd);
+        break;
+    case 8:
+        v->is_stepping = bp_cbor_get_bool(rd);
+        break;
+    case 9:
+        v->counter.index = (uint32_t)get_at_most(rd, UINT32_MAX);
+        break;
+    case 10:
+        v->counter.value = bp_cbor_get_uint(rd);
+        break;
+    case 11:
+        v->counter.writes = bp_cbor_get_uint(rd);
+        break;
+    case 12:
+        v->counter.since_ms = bp_cbor_get_int(rd);
+        break;
+    case 13:
+        get_auth(rd, v->counter_auth);
+        break;
+    default:
+        v->erasure_n = get_bytes(rd, v->erasure, sizeof v->erasure);
+        break;
+    }
+}
+
+bp_result bp_agent_owner_read(bp_span in, struct bp_agent_owner *ret)
+{
+    *ret = (struct bp_agent_owner){.has_maker = true};
+    bp_result r = read_object(in, OWNER_TYPE, 14, owner_member, ret);
+    if (!bp_failed(r) && ((ret->is_stepping && !ret->has_counter) || (ret->epoch == 0 && (ret->has_counter || ret->erasure_n != 0)))) {
+        r = BP_FAIL(MALFORMED);
+    }
+    if (bp_failed(r)) {
+        bp_wipe(ret, sizeof *ret);
+    }
+    return r;
+}
+
+bp_result bp_agent_owner_write(const struct bp_agent_owner *v, uint8_t *p, size_t cap, size_t *ret_len)
+{
+    bp_cw w = bp_cw_over(p, cap);
+    put_head(&w, 11, OWNER_TYPE);
+    put_key_bytes(&w, 4, v->anchor, sizeof v->anchor);
+    bp_cw_uint(&w, 5);
+    bp_cw_uint(&w, v->epoch);
+    put_key_bytes(&w, 6, v->head, sizeof v->head);
+    bp_cw_uint(&w, 7);
+    bp_cw_bool(&w, v->has_counter);
+    bp_cw_uint(&w, 8);
+    bp_cw_bool(&w, v->is_stepping);
+    bp_cw_uint(&w, 9);
+    bp_cw_uint(&w, v->counter.index);
+    bp_cw_uint(&w, 10);
+    bp_cw_uint(&w, v->counter.value);
+    bp_cw_uint(&w, 11);
+    bp_cw_uint(&w, v->counter.writes);
+    bp_cw_uint(&w, 12);
+    bp_cw_int(&w, v->counter.since_ms);
+    put_key_bytes(&w, 13, v->counter_auth, sizeof v->counter_auth);
+    put_key_bytes(&w, 14, v->erasure, v->erasure_n);
+    *ret_len = w.wr.n;
+    return bp_cw_finish(&w);
+}
+
+bool bp_is_service_name(const char *name)
+{
+    const size_t n = strlen(name);
+    return n > 0 && n <= BP_SERVICE_NAME && name[0] != '-' && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == n;
+}
+
+static void service_member(bp_rd *rd, uint64_t key, void *object)
+{
+    struct bp_agent_service *v = object;
+    switch (key) {
+    case 4:
+        get_string(rd, v->name, sizeof v->name);
+        break;
+    case 5:
+        get_string(rd, v->folder, sizeof v->folder);
+        break;
+    case 6:
+        v->key.n = get_bytes(rd, v->key.v, sizeof v->key.v);
+        break;
+    default:
+        v->cert_n = get_bytes(rd, v->cert, sizeof v->cert);
+        break;
+    }
+}
+
+bp_result bp_agent_service_read(bp_span in, struct bp_agent_service *ret)
+{
+    *ret = (struct bp_agent_service){0};
+    const bp_result r = read_object(in, SERVICE_TYPE, 7, service_member, ret);
+    if (!bp_failed(r) && (!bp_is_service_name(ret->name) || ret->folder[0] != '/' || (ret->cert_n > 0 && ret->key.n == 0))) {
+        return BP_FAIL(MALFORMED);
+    }
+    return r;
+}
+
+bp_result bp_agent_service_write(const struct bp_agent_service *v, uint8_t *p, size_t cap, size_t *ret_len)
+{
+    bp_cw w = bp_cw_over(p, cap);
+    put_head(&w, 4, SERVICE_TYPE);
+    put_key_text(&w, 4, v->name);
+    put_key_text(&w, 5, v->folder);
+    put_key_bytes(&w, 6, v->key.v, v->key.n);
+    put_key_bytes(&w, 7, v->cert, v->cert_n);
+    *ret_len = w.wr.n;
+    return bp_cw_finish(&w);
+}
+
 /* --- the folder --- */
+
+/* The service that a file of the folder belongs to; `more` letters may follow its ending. */
+static bool service_of(const char *file, size_t more, char ret[BP_SERVICE_NAME + 1])
+{
+    const size_t n = strlen(file);
+    const size_t head = sizeof SERVICE_FILE - 1;
+    const size_t tail = sizeof SERVICE_END - 1 + more;
+    if (n <= head + tail || n - head - tail > BP_SERVICE_NAME || strncmp(file, SERVICE_FILE, head) != 0 ||
+        strncmp(file + n - tail, SERVICE_END, sizeof SERVICE_END - 1) != 0) {
+        return false;
+    }
+    memcpy(ret, file + head, n - head - tail);
+    ret[n - head - tail] = '\0';
+    return bp_is_service_name(ret);
+}
 
 /* Whether a killed process was still writing this file: a name of ours, a dot, and the letters of mkostemp. */
 static bool is_half_written(const char *name)
 {
-    static const char *const ours[] = {"device.cbor.", "slot-a.cbor.", "slot-b.cbor.", "lockout.cbor.",
+    static const char *const ours[] = {"device.cbor.", "slot-a.cbor.", "slot-b.cbor.", "lockout.cbor.", "owner.cbor.",
                                        "head.",        "log.der.",     "last.json."};
     for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++) {
         const size_t n = strlen(ours[i]);
@@ -367,7 +520,8 @@ static bool is_half_written(const char *name)
             return true;
         }
     }
-    return false;
+    char service[BP_SERVICE_NAME + 1];
+    return service_of(name, 1 + LINKS_AT_END, service);
 }
 
 static void tidy(const struct bp_state *s)
@@ -532,6 +686,104 @@ bp_result bp_state_lockout_save(const struct bp_state *s, const struct bp_agent_
     }
     bp_wipe(p, sizeof p);
     return r;
+}
+
+bp_result bp_state_owner_load(const struct bp_state *s, struct bp_agent_owner *ret)
+{
+    uint8_t *p = NULL;
+    size_t n = 0;
+    BP_TRY(load(s, OWNER_FILE, &p, &n));
+    const bp_result r = bp_agent_owner_read(bp_span_of(p, n), ret);
+    bp_free_secret(p, n);
+    return r;
+}
+
+bp_result bp_state_owner_save(const struct bp_state *s, const struct bp_agent_owner *v)
+{
+    uint8_t p[BP_OWNER_ERASURE_MAX + 512];
+    size_t n = 0;
+    bp_result r = bp_agent_owner_write(v, p, sizeof p, &n);
+    if (!bp_failed(r)) {
+        r = save(s, OWNER_FILE, bp_span_of(p, n));
+    }
+    bp_wipe(p, sizeof p);
+    return r;
+}
+
+bp_result bp_state_forget(const struct bp_state *s)
+{
+    static const char *const names[] = {"slot-a.cbor", "slot-b.cbor", LOCKOUT_FILE, "head", "log.der"};
+    char path[PATH_ROOM];
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        BP_TRY(path_of(s, names[i], path));
+        if (unlink(path) != 0 && errno != ENOENT) {
+            return fail_errno();
+        }
+    }
+    return BP_OK;
+}
+
+static bp_result service_file(const char *name, char ret[sizeof SERVICE_FILE + BP_SERVICE_NAME + sizeof SERVICE_END])
+{
+    if (!bp_is_service_name(name)) {
+        return BP_FAIL(BAD_ARGUMENT);
+    }
+    (void)snprintf(ret, sizeof SERVICE_FILE + BP_SERVICE_NAME + sizeof SERVICE_END, SERVICE_FILE "%s" SERVICE_END, name);
+    return BP_OK;
+}
+
+bp_result bp_state_service_load(const struct bp_state *s, const char *name, struct bp_agent_service *ret)
+{
+    char file[sizeof SERVICE_FILE + BP_SERVICE_NAME + sizeof SERVICE_END];
+    uint8_t *p = NULL;
+    size_t n = 0;
+    BP_TRY(service_file(name, file));
+    BP_TRY(load(s, file, &p, &n));
+    const bp_result r = bp_agent_service_read(bp_span_of(p, n), ret);
+    bp_free(p);
+    return !bp_failed(r) && strcmp(ret->name, name) != 0 ? BP_FAIL(MALFORMED) : r;
+}
+
+bp_result bp_state_service_save(const struct bp_state *s, const struct bp_agent_service *v)
+{
+    char file[sizeof SERVICE_FILE + BP_SERVICE_NAME + sizeof SERVICE_END];
+    uint8_t p[BP_STATE_CERT_MAX + BP_ROT_BLOB_MAX + BP_STATE_TEXT_MAX + 256];
+    size_t n = 0;
+    BP_TRY(service_file(v->name, file));
+    BP_TRY(bp_agent_service_write(v, p, sizeof p, &n));
+    return save(s, file, bp_span_of(p, n));
+}
+
+bp_result bp_state_service_remove(const struct bp_state *s, const char *name)
+{
+    char file[sizeof SERVICE_FILE + BP_SERVICE_NAME + sizeof SERVICE_END];
+    char path[PATH_ROOM];
+    BP_TRY(service_file(name, file));
+    BP_TRY(path_of(s, file, path));
+    return unlink(path) == 0 ? BP_OK : fail_errno();
+}
+
+bp_result bp_state_services(const struct bp_state *s, char ret[BP_SERVICES_MAX][BP_SERVICE_NAME + 1], size_t *ret_count)
+{
+    DIR *d = opendir(s->dir);
+    const struct dirent *e;
+    char name[BP_SERVICE_NAME + 1];
+    size_t n = 0;
+    if (d == NULL) {
+        return fail_errno();
+    }
+    while ((e = readdir(d)) != NULL) {
+        if (n < BP_SERVICES_MAX && service_of(e->d_name, 0, name)) {
+            size_t at = n++;
+            for (; at > 0 && strcmp(ret[at - 1], name) > 0; at--) {
+                memcpy(ret[at], ret[at - 1], sizeof ret[at]);
+            }
+            memcpy(ret[at], name, sizeof name);
+        }
+    }
+    (void)closedir(d);
+    *ret_count = n;
+    return BP_OK;
 }
 
 enum bp_slot_name bp_state_active(const struct bp_state *s, enum bp_slot_name *ret_pending)

@@ -4,6 +4,7 @@
  *     device.cbor  0600  server, anchor, device id, attestation key (wrapped by the root) and its auth value
  *     slot-a.cbor  0600  a credential: LDevID key (wrapped), its auth value, its certificate
  *     slot-b.cbor  0600  the other one: a new key lives here until it has made a real call
+ *     service-NAME.cbor 0600  a service: its key (wrapped), certificate, and the folder where it finds both
  *     lockout.cbor 0600  how far the lockout value is; holds the value only until it is set in the root
  *     head         0644  the newest head of the server's log, as it was signed
  *     log.der      0644  the certificate of the log's key
@@ -17,10 +18,13 @@
 #define BP_AGENT_STATE_H
 
 #include "codec/device.h"
+#include "codec/ownership.h"
 #include "port/rot.h"
 
 #define BP_STATE_TEXT_MAX 256u
 #define BP_STATE_CERT_MAX 3072u
+#define BP_SERVICES_MAX   16u
+#define BP_SERVICE_NAME   32u
 
 struct bp_agent_device {
     char root[BP_STATE_TEXT_MAX]; /* "tpm2:TCTI" */
@@ -45,7 +49,16 @@ struct bp_agent_slot {
     bool is_promoted;    /* it has made a call */
     struct bp_rot_blob key;
     uint8_t auth[BP_ROT_AUTH_SIZE];
+    bool is_open; /* the key has no auth value: a service's, not stored */
     size_t cert_n; /* 0: none issued yet */
+    uint8_t cert[BP_STATE_CERT_MAX];
+};
+
+struct bp_agent_service {
+    char name[BP_SERVICE_NAME + 1]; /* as the server calls it: [a-z0-9-], no leading hyphen */
+    char folder[BP_STATE_TEXT_MAX]; /* absolute; the service's own */
+    struct bp_rot_blob key;         /* n 0: not made yet */
+    size_t cert_n;                  /* 0: none issued yet */
     uint8_t cert[BP_STATE_CERT_MAX];
 };
 
@@ -65,6 +78,20 @@ struct bp_agent_lockout {
     uint8_t value[BP_ROT_AUTH_SIZE];  /* SEALED, SETTING */
     size_t envelope_n;                /* 0: FOREIGN, NONE */
     uint8_t envelope[BP_ENVELOPE_MAX];
+};
+
+/* Whose the device is, as far as it knows (agent/owner). */
+struct bp_agent_owner {
+    bool has_maker;
+    uint8_t anchor[32]; /* SHA-256 of the maker's anchor */
+    uint32_t epoch;     /* 0: no chain was taken yet */
+    uint8_t head[32];
+    bool has_counter;   /* the root counts the changes too */
+    bool is_stepping;   /* a change is written down that the root may not have counted yet */
+    struct bp_rot_counter counter;
+    uint8_t counter_auth[BP_ROT_AUTH_SIZE];
+    size_t erasure_n;   /* not 0: it leaves its owner, and this is still to be told there */
+    uint8_t erasure[BP_OWNER_ERASURE_MAX];
 };
 
 enum bp_slot_name { BP_SLOT_A, BP_SLOT_B, BP_SLOTS };
@@ -87,6 +114,19 @@ BP_MUST_CHECK bp_result bp_state_slot_save(const struct bp_state *s, enum bp_slo
                                            const struct bp_agent_slot *v);
 BP_MUST_CHECK bp_result bp_state_lockout_load(const struct bp_state *s, struct bp_agent_lockout *ret);
 BP_MUST_CHECK bp_result bp_state_lockout_save(const struct bp_state *s, const struct bp_agent_lockout *v);
+BP_MUST_CHECK bp_result bp_state_owner_load(const struct bp_state *s, struct bp_agent_owner *ret);
+BP_MUST_CHECK bp_result bp_state_owner_save(const struct bp_state *s, const struct bp_agent_owner *v);
+/* Removes what belongs to an owner: both slots, the lockout value, the log's head and key. */
+BP_MUST_CHECK bp_result bp_state_forget(const struct bp_state *s);
+/* Services may be added while another process holds the lock: it finds them.
+ *   BAD_ARGUMENT  not a name of a service */
+BP_MUST_CHECK bp_result bp_state_service_load(const struct bp_state *s, const char *name, struct bp_agent_service *ret);
+BP_MUST_CHECK bp_result bp_state_service_save(const struct bp_state *s, const struct bp_agent_service *v);
+BP_MUST_CHECK bp_result bp_state_service_remove(const struct bp_state *s, const char *name);
+/* Names of the services, in order of name; those past the limit are left out. */
+BP_MUST_CHECK bp_result bp_state_services(const struct bp_state *s, char ret[BP_SERVICES_MAX][BP_SERVICE_NAME + 1],
+                                          size_t *ret_count);
+bool bp_is_service_name(const char *name);
 /* Which slot is in use: promoted, with a certificate, of the higher generation. BP_SLOTS when there is none.
  * ret_pending: a slot with a certificate that is newer and not promoted, or BP_SLOTS. A damaged slot counts as none:
  * the other one is what two slots are for. */
@@ -105,7 +145,11 @@ BP_MUST_CHECK bp_result bp_agent_device_write(const struct bp_agent_device *v, u
 BP_MUST_CHECK bp_result bp_agent_device_read(bp_span in, struct bp_agent_device *ret);
 BP_MUST_CHECK bp_result bp_agent_slot_write(const struct bp_agent_slot *v, uint8_t *p, size_t cap, size_t *ret_len);
 BP_MUST_CHECK bp_result bp_agent_slot_read(bp_span in, struct bp_agent_slot *ret);
+BP_MUST_CHECK bp_result bp_agent_service_write(const struct bp_agent_service *v, uint8_t *p, size_t cap, size_t *ret_len);
+BP_MUST_CHECK bp_result bp_agent_service_read(bp_span in, struct bp_agent_service *ret);
 BP_MUST_CHECK bp_result bp_agent_lockout_write(const struct bp_agent_lockout *v, uint8_t *p, size_t cap, size_t *ret_len);
 BP_MUST_CHECK bp_result bp_agent_lockout_read(bp_span in, struct bp_agent_lockout *ret);
+BP_MUST_CHECK bp_result bp_agent_owner_write(const struct bp_agent_owner *v, uint8_t *p, size_t cap, size_t *ret_len);
+BP_MUST_CHECK bp_result bp_agent_owner_read(bp_span in, struct bp_agent_owner *ret);
 
 #endif

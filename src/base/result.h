@@ -49,7 +49,7 @@ enum bp_error {
     X(NONE)                                                                                        \
     X(BASE) X(CBOR) X(COSE) X(DER) X(CODEC) X(TPM) X(TCGLOG) X(IMA) X(CORIM) X(EVENT) X(CORE)      \
     X(ROT) X(PLATFORM) X(CRYPTO) X(APPRAISE) X(HTTP) X(TLS) X(NET) X(AGENT) X(PROC) X(STORE)       \
-    X(REGISTRY) X(POLICY) X(RELEASES) X(AUTHORITY) X(SIGNER) X(EVENTS) X(API) X(CLI) X(TEST)
+    X(REGISTRY) X(POLICY) X(RELEASES) X(AUTHORITY) X(SIGNER) X(EVENTS) X(API) X(CLI) X(TEST) X(PKI)
 
 enum bp_module {
 #define BP_X(name) BP_M_##name,

@@ -441,14 +441,15 @@ static bool copy_id(const json_t *device, char ret[67])
     return true;
 }
 
-/* The one of the list whose name or short id is the text; else the only one. NULL: none, or more. */
+/* The one of the list whose name, short id or position is the text; else the only one. NULL: none, or more. */
 static const json_t *pick(const json_t *list, const char *text, size_t *ret_exact)
 {
     const json_t *found = NULL;
     *ret_exact = 0;
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *d = json_array_get(list, i);
-        if (strcmp(member(d, "name"), text) == 0 || strcmp(member(d, "short"), text) == 0) {
+        if (strcmp(member(d, "name"), text) == 0 || strcmp(member(d, "short"), text) == 0 ||
+            strcmp(member(d, "position"), text) == 0) {
             found = d;
             ++*ret_exact;
         }

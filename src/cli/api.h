@@ -58,7 +58,7 @@ const char *bp_api_refusal(const struct bp_api *api);
 /* Do not tell the next refusals; the caller looks at bp_api_refusal. */
 void bp_api_quiet(struct bp_api *api, bool quiet);
 
-/* The id (66 hex digits) of the device that text names: id, short id, or name. Exit code. */
+/* The id (66 hex digits) of the device that text names: id, short id, name, or position. Exit code. */
 int bp_api_device(struct bp_api *api, const char *text, char ret[67]);
 
 /* Path of a file in the configuration folder; false (told) when it is too long or nobody's home is known. */

@@ -12,7 +12,7 @@
 
 /* ID, name, what follows it (NULL: nothing), meaning */
 #define BP_OPTION_LIST(X)                                                                                              \
-    X(CONFIG, "config", "DIR", "where key and certificate of the operator are (default: ~/.config/bedplate)")         \
+    X(CONFIG, "config", "DIR", "where key and certificate of the operator are (default: ~/.config/bedplate)")          \
     X(JSON, "json", NULL, "print JSON for programs")                                                                   \
     X(HELP, "help", NULL, "print this")                                                                                \
     X(AFTER, "after", "N", "only what comes after this number, oldest first")                                          \
@@ -20,31 +20,43 @@
     X(BEFORE, "before", "N", "only what comes before this number")                                                     \
     X(CODE, "code", "CODE", "the one-time code")                                                                       \
     X(COUNTER, "counter", "N", "security counter; an older one can be refused")                                        \
+    X(CSR, "csr", "FILE", "a certificate request; its key becomes the unit's IDevID")                                  \
     X(DEVICE, "device", "ID", "only of this device (id, short id or name)")                                            \
     X(DEVICES, "devices", "N", "so many simulated gateways")                                                           \
+    X(DIR, "dir", "DIR", "the maker's folder")                                                                         \
     X(EPOCH, "key-epoch", "N", "epoch of the release key (default: 1)")                                                \
-    X(EXPIRES, "expires", "SECONDS", "how long the invitation is valid")                                               \
-    X(FROM_LOG, "from-log", "FILE", "a binary_bios_measurements of a machine of that model")                          \
+    X(EXPIRES, "expires", "SECONDS", "how long the invitation or the statement is valid")                              \
+    X(FROM_LOG, "from-log", "FILE", "a binary_bios_measurements of a machine of that model")                           \
     X(IMA_LOG, "ima-log", "FILE", "a binary_runtime_measurements of such a machine")                                   \
-    X(IN, "in", "FILE", "the release to sign")                                                                         \
+    X(IN, "in", "FILE", "what is to be signed")                                                                        \
     X(IN_FLIGHT, "in-flight", "N", "so many requests at once (default: 32)")                                           \
     X(KEY, "key", "FILE", "the private key")                                                                           \
+    X(LABELS, "labels", "DIR", "folder for labels and IDevID certificates")                                            \
     X(LIMIT, "limit", "N", "at most so many")                                                                          \
-    X(MAKER, "maker", "FILE", "the maker's public key, named at a product's first import")                             \
+    X(MAKER, "maker", "FILE|HASH", "the maker: its public key (release) or the SHA-256 of it (manifest) at a first import, else its anchor") \
+    X(MARK, "mark", "FILE", "where the folder's mark is kept (default: below ~/.local/state)")                         \
     X(MODEL, "model", "MODEL", "hardware model")                                                                       \
     X(NAME, "name", "NAME", "a name for people")                                                                       \
+    X(ORDER, "order", "ORDER", "name of the order")                                                                    \
     X(OUT, "out", "FILE", "where the result is written")                                                               \
+    X(POSITION, "position", "TAG", "position that it fills, instead of zone, site, model and name")                    \
     X(PRODUCT, "product", "PRODUCT", "name of the product")                                                            \
+    X(PROFILE, "profile", "PROFILE", "app-client, app-server or opcua")                                                \
+    X(QUOTA, "quota", "N", "units that the order may have in all")                                                     \
     X(RATE, "rate", "N", "attestations per second (default: as fast as they are answered)")                            \
     X(REASON, "reason", "TEXT", "why; it is written into the log")                                                     \
+    X(RENEW, "renew", "S", "then let them renew their certificates for so long")                                       \
     X(REVOKE, "revoke", "N", "at the end revoke so many of them, and time until they are cut off")                     \
     X(ROLE, "role", "ROLE", "viewer or admin")                                                                         \
+    X(ROOT, "root", "tpm2:TCTI", "the chip of the unit, as bedplate-agent takes it")                                   \
     X(SECONDS, "seconds", "S", "how long they attest (default: 10)")                                                   \
+    X(SERIAL, "serial", "SERIAL", "serial number of the unit")                                                         \
     X(SERVER, "server", "URL", "https://NAME:PORT of the operators' listener")                                         \
     X(SERVER_DIR, "server-dir", "DIR", "only put the authority of the simulated chips among a server's anchors")       \
     X(SITE, "site", "SITE", "site of the device")                                                                      \
     X(STATE, "state", "STATE", "only in this state")                                                                   \
     X(SUPPORT_END, "support-end", "DATE", "YYYY-MM-DD until which the maker supports it")                              \
+    X(TO, "to", "FILE", "the new owner's card (of its server: certs/owner.cose)")                                      \
     X(TRUST, "trust", "TRUST", "only of this trust: affirming, warning, contraindicated, none, silent")                \
     X(TYPE, "type", "TYPE", "only of this type")                                                                       \
     X(UKI, "uki", "FILE", "a unified kernel image; may be given up to four times")                                     \
@@ -52,6 +64,7 @@
     X(VERDICT, "verdict", "N", "number of the verdict (default: the newest)")                                          \
     X(VERSION, "version", "VERSION", "version as people read it")                                                      \
     X(WINDOW, "window", "S", "a line of figures every so many seconds (default: 5)")                                   \
+    X(WITH, "with", "ID", "the spare that takes over (id, short id or name)")                                          \
     X(ZONE, "zone", "ZONE", "zone of the plant")
 
 enum bp_option {

@@ -8,7 +8,7 @@
 
 static void print_devices(struct bp_cli *cli, const json_t *list)
 {
-    static const char *const title[] = {"ID", "NAME", "ZONE", "STATE", "TRUST", "ROOT", "AS OF", "REASON"};
+    static const char *const title[] = {"ID", "NAME", "POSITION", "ZONE", "STATE", "TRUST", "ROOT", "AS OF", "REASON"};
     struct bp_table t;
     char room[32];
     bp_table_init(&t, title, COUNT(title));
@@ -18,6 +18,7 @@ static void print_devices(struct bp_cli *cli, const json_t *list)
         const char *trust = json_string_value(json_object_get(d, "trust"));
         bp_table_add(&t, bp_text_of(d, "short", room), -1);
         bp_table_add(&t, bp_text_of(d, "name", room), -1);
+        bp_table_add(&t, bp_text_of(d, "position", room), -1);
         bp_table_add(&t, bp_text_of(d, "zone", room), -1);
         bp_table_add(&t, state, bp_paint_of(state));
         bp_table_add(&t, trust, trust != NULL ? bp_paint_of(trust) : -1);
@@ -104,9 +105,26 @@ static void print_claims(struct bp_cli *cli, const json_t *claims)
     }
 }
 
+/* Of applications; the newest of each service stands first. */
+static void print_applications(struct bp_cli *cli, const json_t *list)
+{
+    char room[32];
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *cert = json_array_get(list, i);
+        const char *service = json_string_value(json_object_get(cert, "service"));
+        if (service == NULL) {
+            continue;
+        }
+        fprintf(cli->out, "  %-15s %-11s %-10s until ", service, bp_text_of(cert, "profile", room),
+                json_string_value(json_object_get(cert, "state")));
+        bp_print_text(cli->out, bp_span_cstr(bp_text_of(cert, "not_after", room)));
+        fputc('\n', cli->out);
+    }
+}
+
 static void print_device(struct bp_cli *cli, const json_t *d)
 {
-    static const char *const line[] = {"id",    "short", "pseudonym", "name",  "zone",  "site",   "model",  "state",
+    static const char *const line[] = {"id",    "short", "pseudonym", "name",  "position", "zone", "site", "model",  "state",
                                        "state_reason", "trust", "tier",  "reason", "root_class", "kind", "as_of", "heard",
                                        "due",   "created", "since", "verdict"};
     char room[32];
@@ -117,6 +135,7 @@ static void print_device(struct bp_cli *cli, const json_t *d)
     const json_t *cert = json_object_get(d, "certificate");
     bp_print_line(cli, "certificate", bp_text_of(cert, "serial", room), -1);
     bp_print_line(cli, "  until", bp_text_of(cert, "not_after", room), -1);
+    print_applications(cli, json_object_get(d, "certificates"));
     const json_t *lockout = json_object_get(d, "lockout");
     const char *held = bp_text_of(lockout, "state", room);
     bp_print_line(cli, "lockout",
@@ -225,7 +244,7 @@ static int fetch_bundle(struct bp_cli *cli, const struct bp_args *args, struct b
 
 static int act(struct bp_cli *cli, const struct bp_args *args, struct bp_api *api, const char *verb)
 {
-    static const enum bp_option option[] = {BP_O_ZONE, BP_O_SITE, BP_O_MODEL, BP_O_NAME, BP_O_REASON};
+    static const enum bp_option option[] = {BP_O_ZONE, BP_O_SITE, BP_O_MODEL, BP_O_NAME, BP_O_POSITION, BP_O_REASON};
     struct bp_target t;
     json_t *answer = NULL;
     char id[67], room[32];
@@ -253,7 +272,7 @@ static int act(struct bp_cli *cli, const struct bp_args *args, struct bp_api *ap
 
 static int invite(struct bp_cli *cli, const struct bp_args *args, struct bp_api *api)
 {
-    static const enum bp_option option[] = {BP_O_ZONE, BP_O_SITE, BP_O_MODEL, BP_O_NAME, BP_O_EXPIRES};
+    static const enum bp_option option[] = {BP_O_ZONE, BP_O_SITE, BP_O_MODEL, BP_O_NAME, BP_O_POSITION, BP_O_EXPIRES};
     struct bp_target t;
     json_t *answer = NULL;
     char room[32];
@@ -337,4 +356,9 @@ int bp_cmd_device_revoke(struct bp_cli *cli, const struct bp_args *args)
 int bp_cmd_device_retire(struct bp_cli *cli, const struct bp_args *args)
 {
     return run_act(cli, args, "retire");
+}
+
+int bp_cmd_device_permit(struct bp_cli *cli, const struct bp_args *args)
+{
+    return run_act(cli, args, "permit");
 }

@@ -249,6 +249,7 @@ static bool read_options(struct plan *p)
            take(p, BP_O_SECONDS, 10, 0, 86400, &s->seconds) && take(p, BP_O_WINDOW, 5, 1, 3600, &s->window_s) &&
            take(p, BP_O_RATE, 0, 1, 100000, &s->rate) &&
            take(p, BP_O_IN_FLIGHT, 32, 1, BP_SIM_FLIGHT_MAX, &s->in_flight) &&
+           take(p, BP_O_RENEW, 0, 1, BP_SIM_RENEW_MAX_S, &s->renew_s) &&
            take(p, BP_O_REVOKE, 0, 1, s->devices, &s->revoke);
 }
 

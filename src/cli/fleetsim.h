@@ -12,6 +12,7 @@
 
 #define BP_SIM_DEVICES_MAX 20000u
 #define BP_SIM_FLIGHT_MAX  256u
+#define BP_SIM_RENEW_MAX_S 420u /* a key is vouched for ten minutes */
 
 struct bp_sim_spec {
     const struct bp_sim_maker *maker;
@@ -24,9 +25,10 @@ struct bp_sim_spec {
     uint32_t window_s;
     uint32_t rate; /* per second; 0: as fast as they are answered */
     uint32_t in_flight;
+    uint32_t renew_s; /* how long they renew their certificates, after attesting; 0: not */
     uint32_t revoke;
 };
-/* Joins them, lets them attest, revokes some; tells on cli->out, a line a phase. Exit code: BP_EXIT_NO when any gateway
+/* Joins them, lets them attest, renew and be revoked, as the spec says; tells on cli->out, a line a phase. Exit code: BP_EXIT_NO when any gateway
  * did not join, any answer was not what it had to be, or any that was revoked stayed connected. */
 int bp_sim_run(struct bp_cli *cli, const struct bp_sim_spec *spec);
 

@@ -169,7 +169,8 @@ static void add_logs(const struct bp_sim_device *d, const struct bp_sim_model *m
 }
 
 bp_result bp_sim_evidence(struct bp_crypto *c, const struct bp_sim_device *d, const struct bp_sim_model *m,
-                          const uint8_t binding[32], bool first, int64_t now_ms, uint8_t *ret, size_t cap, size_t *ret_n)
+                          const uint8_t binding[32], enum bp_sim_kind kind, int64_t now_ms, uint8_t *ret, size_t cap,
+                          size_t *ret_n)
 {
     struct statement quote, key;
     uint8_t digest[BP_SHA256_SIZE], extra[BP_SHA256_SIZE];
@@ -178,9 +179,9 @@ bp_result bp_sim_evidence(struct bp_crypto *c, const struct bp_sim_device *d, co
                                        .issued_ms = (uint64_t)d->issued_ms,
                                        .ldevid = BP_SPAN_OF(d->key_hash),
                                        .agent = AGENT,
-                                       .activation = first ? BP_SPAN_OF(d->proof) : BP_SPAN_EMPTY}};
+                                       .activation = kind == BP_SIM_FIRST ? BP_SPAN_OF(d->proof) : BP_SPAN_EMPTY}};
     add_logs(d, m, &ev);
-    if (first) {
+    if (kind != BP_SIM_PLAIN) {
         BP_TRY(certify_key(c, d, now_ms, &key, &ev));
     }
     BP_TRY(bp_sim_cover(c, &ev, BP_SPAN_OF(d->nonce), bp_span_of(binding, 32), ret, cap, extra));

@@ -53,11 +53,16 @@ BP_MUST_CHECK bp_result bp_sim_hello(const struct bp_sim_device *d, bp_span code
                                      size_t *ret_n);
 BP_MUST_CHECK bp_result bp_sim_take_challenge(struct bp_crypto *c, struct bp_sim_device *d, bp_span body);
 
+enum bp_sim_kind {
+    BP_SIM_PLAIN,
+    BP_SIM_FIRST, /* with the proof of activation and a statement on its key */
+    BP_SIM_VOUCH  /* with a statement on its key: it wants another certificate */
+};
 /* Evidence over the nonce that it holds: what the server does not hold yet goes along. binding: of the connection, 32
- * bytes, or zeros. first: with the proof of activation and a statement on its key.   NO_SPACE, CRYPTO */
+ * bytes, or zeros.   NO_SPACE, CRYPTO */
 BP_MUST_CHECK bp_result bp_sim_evidence(struct bp_crypto *c, const struct bp_sim_device *d, const struct bp_sim_model *m,
-                                        const uint8_t binding[32], bool first, int64_t now_ms, uint8_t *ret, size_t cap,
-                                        size_t *ret_n);
+                                        const uint8_t binding[32], enum bp_sim_kind kind, int64_t now_ms, uint8_t *ret,
+                                        size_t cap, size_t *ret_n);
 /* The verdict.   Errors of bp_answer_read      REPLAYED  the nonce is not newer than the one it had */
 BP_MUST_CHECK bp_result bp_sim_take_answer(struct bp_sim_device *d, bp_span body);
 BP_MUST_CHECK bp_result bp_sim_take_nonce(struct bp_sim_device *d, bp_span body);

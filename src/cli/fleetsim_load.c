@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cli/fleetsim_load - the loop of a simulated fleet: a few lanes let gateways join, then all take turns attesting, then
- * some are revoked while the others look on. */
+ * renewing their certificates, then some are revoked while the others look on. */
 #include "cli/fleetsim.h"
 
 #include "codec/device.h"
@@ -24,6 +24,7 @@
 #define DEVICE_PORT  8443u
 #define ATTEST_PATH  "/bedplate/v1/attest"
 #define NONCE_PATH   "/bedplate/v1/nonce"
+#define RENEW_PATH   "/.well-known/est/simplereenroll"
 
 struct fleet;
 
@@ -36,6 +37,8 @@ struct gateway {
     bool is_made, has_joined, is_bound, is_busy;
     bool is_stale;   /* its last answer was none: it asks for a nonce first */
     bool is_revoked; /* or about to be */
+    bool is_vouched; /* its key is, for ten minutes */
+    bool asks_vouching; /* the evidence that is under way does */
     int64_t sent_ms;
     struct gateway *later; /* joined, and spoke after this one */
 };
@@ -53,7 +56,8 @@ struct lane {
     int64_t begun_ms;
 };
 
-enum phase { JOINING, ATTESTING, REVOKING, ENDED };
+/* VOUCHING: each gets its key vouched for once, so that RENEWING is certificates alone. */
+enum phase { JOINING, ATTESTING, VOUCHING, RENEWING, REVOKING, ENDED };
 
 struct window {
     uint32_t *ms; /* of each answer */
@@ -82,7 +86,7 @@ struct fleet {
     uint32_t windows;
     struct window now;
     unsigned told;
-    size_t revoked, cut_late;
+    size_t vouched, revoked, cut_late;
     bool is_asked, is_answered, is_cut;
     int64_t revoke_ms;
     int code;
@@ -275,7 +279,7 @@ static bp_result send_first(struct lane *l, const struct bp_http *http)
     struct fleet *f = l->f;
     size_t n = 0;
     BP_TRY(bp_sim_take_challenge(f->cli->crypto, &l->g->d, bp_http_body(http)));
-    BP_TRY(bp_sim_evidence(f->cli->crypto, &l->g->d, f->spec->model, unbound, true, bp_wall_ms(&f->clock), f->body,
+    BP_TRY(bp_sim_evidence(f->cli->crypto, &l->g->d, f->spec->model, unbound, BP_SIM_FIRST, bp_wall_ms(&f->clock), f->body,
                            sizeof f->body, &n));
     return send_on(l->enrol, BP_HTTP_POST, ATTEST_PATH, BP_MEDIA_CMW, bp_span_of(f->body, n), on_lane, l);
 }
@@ -317,7 +321,7 @@ static bp_result connect_device(struct lane *l, const struct bp_http *http)
     return bp_client_connect(l->g->client, on_lane, l);
 }
 
-static bp_result send_evidence(struct gateway *g, bp_client_fn *fn, void *arg)
+static bp_result send_evidence(struct gateway *g, enum bp_sim_kind kind, bp_client_fn *fn, void *arg)
 {
     struct fleet *f = g->f;
     size_t n = 0;
@@ -325,7 +329,7 @@ static bp_result send_evidence(struct gateway *g, bp_client_fn *fn, void *arg)
         BP_TRY(bp_client_exporter(g->client, g->binding));
         g->is_bound = true;
     }
-    BP_TRY(bp_sim_evidence(f->cli->crypto, &g->d, f->spec->model, g->binding, false, bp_wall_ms(&f->clock), f->body,
+    BP_TRY(bp_sim_evidence(f->cli->crypto, &g->d, f->spec->model, g->binding, kind, bp_wall_ms(&f->clock), f->body,
                            sizeof f->body, &n));
     return send_on(g->client, BP_HTTP_POST, ATTEST_PATH, BP_MEDIA_CMW, bp_span_of(f->body, n), fn, arg);
 }
@@ -372,7 +376,7 @@ static void on_lane(void *arg, bp_result r, const struct bp_http *http)
         case HELLO: made = send_first(l, http); break;
         case FIRST: made = send_request(l, http); break;
         case ENROL: made = connect_device(l, http); break;
-        case CONNECT: made = send_evidence(l->g, on_lane, l); break;
+        case CONNECT: made = send_evidence(l->g, BP_SIM_PLAIN, on_lane, l); break;
         case PROVE: made = joined(l, http); break;
         }
     }
@@ -420,13 +424,13 @@ static void turn_done(struct gateway *g, bool good, bp_result r, const struct bp
     if (good && f->phase != JOINING) {
         sample(&f->now, now_of(f) - g->sent_ms);
     } else if (!good) {
-        complain(f, "attestation", r, http);
+        complain(f, f->phase == RENEWING ? "renewal" : "attestation", r, http);
         f->now.refused++;
         f->refused++;
         bp_client_disconnect(g->client);
         g->is_bound = false;
     }
-    if (f->phase == ATTESTING) {
+    if (f->phase == ATTESTING || f->phase == VOUCHING || f->phase == RENEWING) {
         fill(f);
     } else if (f->phase == REVOKING && f->in_flight == 0) {
         begin_revoking(f);
@@ -438,6 +442,11 @@ static void on_attested(void *arg, bp_result r, const struct bp_http *http)
     struct gateway *g = arg;
     const bool came = ok(r) && http->status == 200;
     const bp_result checked = came ? check_answer(g, http) : r;
+    if (g->asks_vouching && came && ok(checked)) {
+        g->is_vouched = true;
+        g->f->vouched++;
+    }
+    g->asks_vouching = false;
     turn_done(g, came && ok(checked), checked, came ? NULL : http);
 }
 
@@ -447,7 +456,8 @@ static void on_nonce(void *arg, bp_result r, const struct bp_http *http)
     const bool came = ok(r) && http->status == 200;
     bp_result next = came ? bp_sim_take_nonce(&g->d, bp_http_body(http)) : r;
     if (came && ok(next)) {
-        next = send_evidence(g, on_attested, g);
+        g->asks_vouching = g->f->phase == VOUCHING;
+        next = send_evidence(g, g->asks_vouching ? BP_SIM_VOUCH : BP_SIM_PLAIN, on_attested, g);
     }
     if (!came || bp_failed(next)) {
         turn_done(g, false, next, came ? NULL : http);
@@ -460,11 +470,36 @@ static struct gateway *pick(struct fleet *f)
     for (size_t i = 0; i < f->spec->devices; i++) {
         struct gateway *g = &f->g[f->next];
         f->next = (f->next + 1) % f->spec->devices;
-        if (g->has_joined && !g->is_busy && !g->is_revoked) {
+        if (g->has_joined && !g->is_busy && !g->is_revoked && !(f->phase == VOUCHING && g->is_vouched)) {
             return g;
         }
     }
     return NULL;
+}
+
+static void on_renewed(void *arg, bp_result r, const struct bp_http *http)
+{
+    struct gateway *g = arg;
+    const bool came = ok(r) && http->status == 200;
+    const bp_result taken = came ? bp_sim_take_certificate(&g->d, bp_http_body(http)) : r;
+    turn_done(g, came && ok(taken), taken, came ? NULL : http);
+}
+
+/* Over the kept connection: the certificate is another one, the key stays. */
+static bp_result send_renewal(struct gateway *g)
+{
+    size_t n = 0;
+    BP_TRY(bp_sim_request(&g->d, g->f->body, sizeof g->f->body, &n));
+    return send_on(g->client, BP_HTTP_POST, RENEW_PATH, "application/pkcs10", bp_span_of(g->f->body, n), on_renewed, g);
+}
+
+static bp_result send_turn(struct gateway *g, bool anew)
+{
+    if (g->f->phase == RENEWING) {
+        return send_renewal(g);
+    }
+    return anew || g->f->phase == VOUCHING ? send_on(g->client, BP_HTTP_GET, NONCE_PATH, NULL, BP_SPAN_EMPTY, on_nonce, g)
+                                           : send_evidence(g, BP_SIM_PLAIN, on_attested, g);
 }
 
 static void start_turn(struct gateway *g)
@@ -478,8 +513,7 @@ static void start_turn(struct gateway *g)
     if (anew) {
         g->is_bound = false;
     }
-    const bp_result r = anew ? send_on(g->client, BP_HTTP_GET, NONCE_PATH, NULL, BP_SPAN_EMPTY, on_nonce, g)
-                             : send_evidence(g, on_attested, g);
+    const bp_result r = send_turn(g, anew);
     if (bp_failed(r)) { /* not from here: the caller's loop would go around */
         complain(f, "attestation", r, NULL);
         g->is_busy = false;
@@ -519,24 +553,61 @@ static void keep_up(struct fleet *f)
     }
 }
 
-static void attest_tick(struct fleet *f)
+static void after_turns(struct fleet *f)
+{
+    begin(f, REVOKING);
+    if (f->in_flight == 0) {
+        begin_revoking(f);
+    }
+}
+
+/* A phase of turns that lasts `seconds`, told by windows. True: it is over. */
+static bool turns_tick(struct fleet *f, uint32_t seconds, const char *name)
 {
     const int64_t ms = now_of(f);
-    if (ms - f->begun_ms >= (int64_t)f->spec->seconds * 1000) {
-        if (f->spec->seconds != 0) {
-            tell_window(f, "attest");
+    if (ms - f->begun_ms >= (int64_t)seconds * 1000) {
+        if (seconds != 0) {
+            tell_window(f, name);
         }
-        begin(f, REVOKING);
-        if (f->in_flight == 0) {
-            begin_revoking(f);
-        }
-        return;
+        return true;
     }
     if (ms - f->now.begun_ms >= (int64_t)f->spec->window_s * 1000 &&
-        f->begun_ms + (int64_t)f->spec->seconds * 1000 - ms > (int64_t)f->spec->window_s * 500) {
-        tell_window(f, "attest");
+        f->begun_ms + (int64_t)seconds * 1000 - ms > (int64_t)f->spec->window_s * 500) {
+        tell_window(f, name);
     }
     fill(f);
+    return false;
+}
+
+static void attest_tick(struct fleet *f)
+{
+    if (!turns_tick(f, f->spec->seconds, "attest")) {
+        return;
+    }
+    if (f->spec->renew_s != 0) {
+        f->sent = 0;
+        begin(f, VOUCHING);
+    } else {
+        after_turns(f);
+    }
+}
+
+static void vouch_tick(struct fleet *f)
+{
+    if (f->vouched + f->now.refused < f->joined || f->in_flight != 0) {
+        fill(f);
+        return;
+    }
+    tell_window(f, "vouch");
+    f->sent = 0;
+    begin(f, RENEWING);
+}
+
+static void renew_tick(struct fleet *f)
+{
+    if (turns_tick(f, f->spec->renew_s, "renew")) {
+        after_turns(f);
+    }
 }
 
 /* --- revoking --- */
@@ -627,6 +698,10 @@ static void on_tick(void *arg)
         keep_up(f);
     } else if (f->phase == ATTESTING) {
         attest_tick(f);
+    } else if (f->phase == VOUCHING) {
+        vouch_tick(f);
+    } else if (f->phase == RENEWING) {
+        renew_tick(f);
     } else if (f->phase == REVOKING) {
         revoke_tick(f);
     }

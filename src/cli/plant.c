@@ -43,6 +43,11 @@ static void print_overview(struct bp_cli *cli, const json_t *o)
         const json_t *zone = json_array_get(list, i);
         print_counts(cli, bp_text_of(zone, "zone", room), json_object_get(zone, "trust"));
     }
+    const json_t *expiring = json_object_get(o, "expiring");
+    const bool any = json_integer_value(json_object_get(expiring, "count")) != 0;
+    fprintf(cli->out, "%-14s %s%lld certificates%s will expire within %lld days and before the next contact\n", "forecast",
+            any ? bp_paint(cli, BP_PAINT_WARN) : "", (long long)json_integer_value(json_object_get(expiring, "count")),
+            any ? bp_unpaint(cli) : "", (long long)json_integer_value(json_object_get(expiring, "within_s")) / 86400);
     list = json_object_get(o, "processes");
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *p = json_array_get(list, i);

@@ -3,10 +3,8 @@
  *
  * The key and its passphrase go nowhere; the server gives out what it cannot open itself. A value counts only when the
  * device that sealed it is the one that was asked for. */
+#include "cli/owner.h"
 #include "cli/show.h"
-
-#include <termios.h>
-#include <unistd.h>
 
 #include "base/secret.h"
 #include "codec/base64.h"
@@ -15,55 +13,10 @@
 #include "platform/alloc.h"
 #include "platform/openssl/envelope.h"
 
-#define PASSPHRASE_MAX 256u
-
 struct opened {
     const char *state, *at;
     char hex[2 * 32 + 1];
 };
-
-/* --- the key --- */
-
-/* A line of standard input, unseen where that is a terminal. */
-static bool read_passphrase(struct bp_cli *cli, char ret[PASSPHRASE_MAX])
-{
-    struct termios before, quiet;
-    const bool is_terminal = isatty(STDIN_FILENO) != 0 && tcgetattr(STDIN_FILENO, &before) == 0;
-    if (is_terminal) {
-        quiet = before;
-        quiet.c_lflag &= ~(tcflag_t)ECHO;
-        fputs("Passphrase of the recovery key: ", cli->err);
-        (void)fflush(cli->err);
-        (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
-    }
-    const bool ok = fgets(ret, PASSPHRASE_MAX, stdin) != NULL;
-    if (is_terminal) {
-        (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
-        fputc('\n', cli->err);
-    }
-    if (ok) {
-        ret[strcspn(ret, "\r\n")] = '\0';
-    }
-    return ok;
-}
-
-/* First without a passphrase: a key that was decrypted for the day's work needs none. */
-static int open_key(struct bp_cli *cli, const char *path, struct bp_key **ret)
-{
-    char passphrase[PASSPHRASE_MAX] = "";
-    bp_result r = bp_key_load(path, BP_SPAN_EMPTY, ret);
-    if (bp_is(r, BP_E_MALFORMED)) {
-        if (!read_passphrase(cli, passphrase)) {
-            return bp_tell(cli, BP_EXIT_USAGE, "the passphrase of %s is read from standard input, and there is none", path);
-        }
-        r = bp_key_load(path, bp_span_cstr(passphrase), ret);
-        bp_wipe(passphrase, sizeof passphrase);
-    }
-    if (bp_is(r, BP_E_MALFORMED)) {
-        return bp_tell(cli, BP_EXIT_NO, "%s: no private key in it, or another passphrase", path);
-    }
-    return bp_failed(r) ? bp_tell_failure(cli, path, r) : BP_EXIT_OK;
-}
 
 /* --- one value --- */
 
@@ -166,7 +119,7 @@ static int recover(struct bp_cli *cli, const struct bp_args *args, struct bp_api
     char id[67];
     int code = bp_api_device(api, args->operand[0], id);
     if (code == BP_EXIT_OK) {
-        code = open_key(cli, args->value[BP_O_KEY], &key);
+        code = bp_cli_open_key(cli, args->value[BP_O_KEY], &key);
     }
     if (code == BP_EXIT_OK) {
         bp_target_init(&t, "/devices");

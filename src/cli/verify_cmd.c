@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cli/verify_cmd - tells what the verification of a bundle found, a line for each check. */
+#include "cli/decommission.h"
 #include "cli/cli.h"
 #include "cli/verify.h"
 #include "platform/alloc.h"
@@ -103,6 +104,11 @@ int bp_cmd_verify(struct bp_cli *cli, const struct bp_args *args)
     }
     if (!bp_cli_read(cli, args->operand[0], BP_BUNDLE_MAX, &bytes, &n)) {
         return BP_EXIT_FAIL;
+    }
+    if (bp_is_decommission_file(bp_span_of(bytes, n))) {
+        code = bp_verify_decommission(cli, bp_span_of(bytes, n), anchor);
+        bp_free(bytes);
+        return code;
     }
     struct bp_verification *v = bp_alloc(sizeof *v);
     const bp_result r = v != NULL ? bp_verify_bundle(cli->crypto, bp_span_of(bytes, n), anchor, v)

@@ -267,6 +267,39 @@ void bp_der_put(bp_wr *wr, uint8_t tag, bp_span content)
     bp_wr_bytes(wr, content);
 }
 
+static void put_two(bp_wr *wr, int64_t v)
+{
+    bp_wr_u8(wr, (uint8_t)('0' + v / 10 % 10));
+    bp_wr_u8(wr, (uint8_t)('0' + v % 10));
+}
+
+void bp_der_put_time(bp_wr *wr, int64_t s)
+{
+    if (s < 0 || s >= 253402300800) { /* 10000-01-01 */
+        bp_wr_fail(wr, BP_FAIL(BAD_ARGUMENT));
+        return;
+    }
+    const int64_t days = s / 86400;
+    /* A year too early at most: a year has no more than 366 days. */
+    unsigned year = (unsigned)(1970 + days / 366);
+    while (year < 9999 && days_before_month(year + 1, 1) <= days) {
+        year++;
+    }
+    unsigned month = 12;
+    while (days_before_month(year, month) > days) {
+        month--;
+    }
+    bp_der_put_head(wr, BP_DER_GENTIME, 15);
+    put_two(wr, year / 100);
+    put_two(wr, year % 100);
+    put_two(wr, month);
+    put_two(wr, days - days_before_month(year, month) + 1);
+    put_two(wr, s / 3600 % 24);
+    put_two(wr, s / 60 % 60);
+    put_two(wr, s % 60);
+    bp_wr_u8(wr, 'Z');
+}
+
 /* Without leading zero bytes; 0 becomes empty. */
 static bp_span shortened(bp_span v)
 {

@@ -57,6 +57,8 @@ void bp_der_put_head(bp_wr *wr, uint8_t tag, size_t content_n);
 void bp_der_put(bp_wr *wr, uint8_t tag, bp_span content);
 /* INTEGER >= 0 from big-endian bytes, shortened and with a leading zero byte where the sign needs it. */
 void bp_der_put_uint(bp_wr *wr, bp_span v);
+/* GeneralizedTime of seconds since 1970; BAD_ARGUMENT before 1970 and after year 9999. */
+void bp_der_put_time(bp_wr *wr, int64_t s);
 /* Size of a whole element, and of the INTEGER that bp_der_put_uint writes. */
 size_t bp_der_size(size_t content_n);
 size_t bp_der_uint_size(bp_span v);

@@ -488,6 +488,22 @@ static void get_tier(bp_rd *rd, struct bp_answer *v)
     v->tier = (uint32_t)tier;
 }
 
+#define WINDOW_MOST (INT64_MAX / 1000)
+
+static void get_window(bp_rd *rd, struct bp_answer *v)
+{
+    const bool is_pair = bp_cbor_get_array(rd) == 2;
+    const uint64_t from = bp_cbor_get_uint(rd);
+    const uint64_t until = bp_cbor_get_uint(rd);
+    if (!is_pair || from > until || until > WINDOW_MOST) {
+        bp_rd_fail(rd, BP_FAIL(MALFORMED));
+        return;
+    }
+    v->has_window = true;
+    v->renew_from_s = (int64_t)from;
+    v->renew_until_s = (int64_t)until;
+}
+
 static bool answer_member(bp_rd *rd, uint64_t key, void *object)
 {
     struct bp_answer *v = object;
@@ -528,6 +544,9 @@ static bool answer_member(bp_rd *rd, uint64_t key, void *object)
     case 15:
         v->time_ms = get_ms(rd);
         break;
+    case 16:
+        get_window(rd, v);
+        break;
     default:
         return false;
     }
@@ -549,7 +568,8 @@ static bool is_answer(const struct bp_answer *v)
 {
     return v->ear.n != 0 && v->ear.n <= BP_DEVICE_EAR_MAX && v->nonce.n == 32 && v->issued_ms >= 0 &&
            v->due_ms <= INT32_MAX && (v->held_log.n == 0 || v->held_log.n == 32) && v->head.n <= BP_DEVICE_HEAD_MAX &&
-           is_tier(v->tier) && is_plain(v->reason) && is_plain(v->state) && v->time_ms >= 0;
+           is_tier(v->tier) && is_plain(v->reason) && is_plain(v->state) && v->time_ms >= 0 &&
+           (!v->has_window || (v->renew_from_s >= 0 && v->renew_until_s >= v->renew_from_s && v->renew_until_s <= WINDOW_MOST));
 }
 
 bp_result bp_answer_write(const struct bp_answer *v, uint8_t *p, size_t cap, size_t *ret_len)
@@ -558,7 +578,7 @@ bp_result bp_answer_write(const struct bp_answer *v, uint8_t *p, size_t cap, siz
         return BP_FAIL(BAD_ARGUMENT);
     }
     bp_cw w = bp_cw_over(p, cap);
-    put_head(&w, 12, BP_SPAN_STR("answer"));
+    put_head(&w, v->has_window ? 13 : 12, BP_SPAN_STR("answer"));
     put_bytes(&w, 4, v->ear);
     put_bytes(&w, 5, v->nonce);
     put_uint(&w, 6, v->seq);
@@ -575,6 +595,12 @@ bp_result bp_answer_write(const struct bp_answer *v, uint8_t *p, size_t cap, siz
     bp_cw_uint(&w, 14);
     bp_cw_bool(&w, v->renew);
     put_uint(&w, 15, (uint64_t)v->time_ms);
+    if (v->has_window) {
+        bp_cw_uint(&w, 16);
+        bp_cw_array(&w, 2);
+        bp_cw_uint(&w, (uint64_t)v->renew_from_s);
+        bp_cw_uint(&w, (uint64_t)v->renew_until_s);
+    }
     return finish(&w, ret_len);
 }
 

@@ -30,6 +30,9 @@
 #define BP_LOCKOUT_MAX     256u
 #define BP_ENVELOPE_MAX    2048u /* a sealed lockout object */
 
+/* What an answer says as life-cycle state to a device that its owner gave away; the device looks at the chain itself. */
+#define BP_LIFE_HANDED_OVER "handed-over"
+
 #define BP_MEDIA_CBOR "application/cbor" /* of all of them */
 #define BP_MEDIA_CMW  "application/cmw+cbor"
 
@@ -99,6 +102,9 @@ struct bp_answer {
     bp_span state;
     bool renew;
     int64_t time_ms; /* the server's */
+    bool has_window; /* when to renew: some moment in it, by the server's time; else the device's own rule */
+    int64_t renew_from_s;
+    int64_t renew_until_s; /* >= renew_from_s */
 };
 
 struct bp_nonce {

@@ -9,27 +9,39 @@
 
 #define BP_MODULE EVENT
 
+/* A table, since code for each row would cost a stack that grows with them. */
+static const struct bp_event_row rows[] = {
+#define BP_X(n, name, text, severity, line, attack) {(n), (text), BP_SEV_##severity, (line), (attack)},
+    BP_EVENT_LIST(BP_X)
+#undef BP_X
+};
+
 struct bp_event_row bp_event_row(uint64_t id)
 {
-    switch (id) {
-#define BP_X(n, name, text, severity, line, attack)                                                \
-    case n:                                                                                        \
-        return (struct bp_event_row){(n), (text), BP_SEV_##severity, (line), (attack)};
-        BP_EVENT_LIST(BP_X)
-#undef BP_X
-    default:
-        return (struct bp_event_row){0};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (rows[i].id == id) {
+            return rows[i];
+        }
     }
+    return (struct bp_event_row){0};
+}
+
+static bool is_text(bp_span s, const char *text)
+{
+    size_t i = 0;
+    while (i < s.n && text[i] != '\0' && s.p[i] == (uint8_t)text[i]) {
+        i++;
+    }
+    return i == s.n && text[i] == '\0';
 }
 
 uint32_t bp_event_of_name(bp_span name)
 {
-#define BP_X(n, id_, text, severity, line, attack)                                                 \
-    if (bp_span_equal(name, BP_SPAN_STR(text))) {                                                  \
-        return (n);                                                                                \
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (is_text(name, rows[i].name)) {
+            return rows[i].id;
+        }
     }
-    BP_EVENT_LIST(BP_X)
-#undef BP_X
     return 0;
 }
 

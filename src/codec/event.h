@@ -79,6 +79,17 @@ enum bp_severity { BP_SEV_INFO, BP_SEV_NOTICE, BP_SEV_WARNING, BP_SEV_ALERT };
     X(50, BROWNFIELD_ISSUED, "brownfield-issued", WARNING,                                         \
       "A certificate was issued without a verdict", "")                                            \
     X(51, CRL_PUBLISHED, "crl-published", INFO, "CRL {number} lists {count} certificates", "")     \
+    X(52, APPLICATION_ISSUED, "application-issued", NOTICE,                                        \
+      "A certificate for {service} was issued until {until}", "")                                  \
+    X(53, SERVICE_ADDED, "service-added", NOTICE,                                                  \
+      "{actor} lets devices have {profile} certificates for {service}", "")                        \
+    X(54, SERVICE_REMOVED, "service-removed", NOTICE,                                              \
+      "{actor} lets no device have a certificate for {service} any more", "")                      \
+    X(58, STATUS_KEY, "status-key", INFO,                                                          \
+      "A key that signs answers about status was certified until {until}", "")                     \
+    X(59, CRL_LATE, "crl-late", ALERT,                                                             \
+      "No revocation list could be made since {since}; list {number} counts on", "T0814")          \
+    X(60, CRL_CURRENT, "crl-current", NOTICE, "Revocation lists are made again: {number}", "")     \
     X(64, OPERATOR_CREATED, "operator-created", NOTICE, "{operator} became {role}", "T0859")       \
     X(65, SIGNED_IN, "signed-in", INFO, "{actor} signed in", "T0859")                              \
     X(66, SIGN_IN_REFUSED, "sign-in-refused", WARNING, "A sign-in was refused: {reason}", "T0859") \
@@ -95,8 +106,55 @@ enum bp_severity { BP_SEV_INFO, BP_SEV_NOTICE, BP_SEV_WARNING, BP_SEV_ALERT };
     X(84, RELEASE_REFUSED, "release-refused", WARNING, "A release was refused: {reason}", "T0862") \
     X(96, POLICY_PUBLISHED, "policy-published", NOTICE, "{actor} published policy {version}", "")  \
     X(97, POLICY_REFUSED, "policy-refused", WARNING, "A policy was refused: {reason}", "")         \
+    X(120, OWNERSHIP_IMPORTED, "ownership-imported", NOTICE,                                       \
+      "{actor} imported its chain of ownership: {owner} at epoch {epoch}", "")                     \
+    X(121, OWNERSHIP_FORK, "ownership-fork", ALERT,                                                \
+      "A second chain of ownership for one epoch was refused: {reason}", "T0848")                  \
+    X(122, OWNERSHIP_REFUSED, "ownership-refused", WARNING,                                        \
+      "A chain of ownership was refused: {reason}", "")                                            \
+    X(123, DEVICE_HANDED_OVER, "device-handed-over", NOTICE,                                       \
+      "{actor} hands the device over to {owner}", "")                                              \
+    X(124, DEVICE_LEFT, "device-left", NOTICE,                                                     \
+      "The device stated with its attestation key that it erased its keys", "")                    \
+    X(125, RETURN_PERMITTED, "return-permitted", WARNING,                                          \
+      "{actor} permits the retired device to return once: {reason}", "")                           \
+    X(126, DEVICE_RETURNED, "device-returned", WARNING,                                            \
+      "The retired device returned; the permit of {actor} is spent", "")                           \
+    X(127, DECOMMISSION_READ, "decommission-read", INFO,                                           \
+      "{actor} fetched its certificate of decommissioning", "")                                    \
     X(98, BASELINE_ACCEPTED, "baseline-accepted", NOTICE,                                          \
-      "{actor} accepted the firmware of model {model}", "T0857")
+      "{actor} accepted the firmware of model {model}", "T0857")                                   \
+    X(112, MANIFEST_IMPORTED, "manifest-imported", NOTICE,                                         \
+      "{actor} imported batch {batch} of order {order} of {maker}: {units} units for zone {zone}", \
+      "")                                                                                          \
+    X(113, MANIFEST_REFUSED, "manifest-refused", WARNING, "A manifest was refused: {reason}",      \
+      "T0862")                                                                                     \
+    X(114, UNIT_CLAIMED, "unit-claimed", NOTICE,                                                   \
+      "The device is unit {serial} of batch {batch} of order {order}: claimed into zone {zone}",   \
+      "")                                                                                          \
+    X(128, POSITION_MADE, "position-made", NOTICE,                                                 \
+      "{actor} made position {position} in zone {zone}", "")                                       \
+    X(129, POSITION_FILLED, "position-filled", NOTICE,                                             \
+      "{actor} put the device into position {position} of zone {zone}", "")                        \
+    X(130, DEVICE_REPLACED, "device-replaced", ALERT,                                              \
+      "{actor} replaced the device at position {position}: {reason}", "")                          \
+    X(131, SUCCESSION_PROPOSED, "succession-proposed", WARNING,                                    \
+      "{actor} proposed that another device goes on as this one: {reason}", "T0859")               \
+    X(132, SUCCESSION_REJECTED, "succession-rejected", NOTICE,                                     \
+      "{actor} rejected what {author} proposed: {reason}", "")                                     \
+    X(133, DEVICE_SUCCEEDED, "device-succeeded", ALERT,                                            \
+      "{actor} approved what {author} proposed, another device goes on as this one: {reason}", "") \
+    X(134, DEVICE_SUCCESSOR, "device-successor", NOTICE,                                           \
+      "{actor} approved what {author} proposed, this device goes on as another one", "")           \
+    X(136, KEY_STORE_LOST, "key-store-lost", ALERT,                                                \
+      "The token of an issuing key does not answer; nothing is signed until it does", "T0814")     \
+    X(137, KEY_STORE_BACK, "key-store-back", NOTICE,                                               \
+      "The token of the issuing keys answers again", "")                                           \
+    X(138, ISSUER_ROLLED, "issuer-rolled", NOTICE,                                                 \
+      "Issuing CA number {number} issues from now on; the one before counts until it is retired",  \
+      "")                                                                                          \
+    X(139, ISSUER_RETIRED, "issuer-retired", NOTICE,                                               \
+      "Issuing CA number {number} was taken out of force", "")
 
 enum bp_event_type {
 #define BP_X(id, name, text, severity, template_, attack) BP_EV_##name = (id),

@@ -75,6 +75,9 @@
       "An administrator may switch the Brownfield CA on.")                                         \
     X(61, BAD_CSR, "bad-csr", 400, "The certificate request is not acceptable",                    \
       "Use P-256 and a valid self-signature.")                                                     \
+    X(105, NO_LABEL, "no-such-label", 404,                                                         \
+      "There is no such label for this device",                                                    \
+      "Use the device's own zone or a service that an administrator added for it.")                \
     X(70, NONCE, "bad-nonce", 400, "The nonce is not one of this server's",                        \
       "Use the fresh nonce of this answer.")                                                       \
     X(71, NONCE_EXPIRED, "nonce-expired", 400, "The nonce is too old",                             \
@@ -87,7 +90,33 @@
       "Attest over the connection of the device itself.")                                          \
     X(80, SIGNATURE, "bad-signature", 400, "A signature does not verify",                          \
       "Sign again with a key that is known here.")                                                 \
-    X(81, OUTDATED, "outdated", 409, "Older than what is in force", "Publish a higher version.")
+    X(90, OWNERSHIP, "ownership-refused", 409, "The chain of ownership is not accepted",           \
+      "The detail names what is wrong with it; ask who signed it.")                                \
+    X(91, OWNERSHIP_FORK, "ownership-fork", 409, "Another chain was taken for the same epoch",     \
+      "Keep both files: whoever signed both gave one device away twice.")                          \
+    X(92, NO_OWNERSHIP, "no-ownership", 404, "No chain of ownership is known for this device",     \
+      "Ask the seller for it and import it, or invite the device.")                                \
+    X(93, ERASURE, "erasure-refused", 403, "It does not prove that the device left",               \
+      "Let the device attest again; the detail names what is wrong.")                              \
+    X(81, OUTDATED, "outdated", 409, "Older than what is in force", "Publish a higher version.") \
+    X(95, UNIT_MISMATCH, "unit-mismatch", 403,                                                     \
+      "The chip is not the whole unit that its maker's manifest names",                            \
+      "Compare the label; ask the maker what was changed.")                                        \
+    X(96, MAKER, "maker", 412, "The maker's key is not the one that is pinned here",               \
+      "Compare the key's hash with the maker, then name it.")                                      \
+    X(97, BATCH, "batch", 409, "This batch, or a newer one of its order, was imported already",    \
+      "Import batches in their order, each once.")                                                 \
+    X(98, UNIT, "unit", 409, "A unit of the manifest was announced before",                        \
+      "Ask the maker: no unit is in two batches.")                                                 \
+    X(100, POSITION_FILLED, "position-filled", 409,                                                \
+      "The position is filled, or the device fills another one",                                   \
+      "Look at the position; a spare takes it over by replacing.")                                 \
+    X(101, NOT_A_SPARE, "not-a-spare", 409, "The device cannot take this position",                \
+      "Take one that is enrolled or active, trusted, heard in time, of the position's model, and fills none.") \
+    X(102, SAME_PERSON, "same-person", 403, "Who proposed an act cannot approve it",                \
+      "Another administrator looks at it and approves.")                                           \
+    X(103, ACTION_OVER, "action-over", 409, "The act was decided already, or nobody decided in time", \
+      "Propose it again.")
 
 enum bp_problem {
     BP_P_NONE = 0,

@@ -40,7 +40,7 @@ static const struct {
     {ID(ID_RSA_SHA256), BP_SIG_RS256}, {ID(ID_PSS_SHA256), BP_SIG_PS256},
 };
 
-static enum bp_sig_alg sig_alg_of(bp_span id)
+enum bp_sig_alg bp_x509_alg(bp_span id)
 {
     for (size_t i = 0; i < sizeof sig_kind / sizeof sig_kind[0]; i++) {
         if (bp_span_equal(sig_kind[i].id, id)) {
@@ -296,7 +296,7 @@ bp_result bp_x509_read(bp_span der, struct bp_x509 *ret)
     }
     BP_TRY(judge_extensions(&c));
     BP_TRY(read_key(c.spki, &c.key));
-    c.alg = sig_alg_of(f.alg);
+    c.alg = bp_x509_alg(f.alg);
     c.signature = f.signature;
     *ret = c;
     return BP_OK;
@@ -319,7 +319,7 @@ bp_result bp_csr_read(bp_span der, struct bp_csr *ret)
         return BP_FAIL(UNSUPPORTED);
     }
     BP_TRY(read_key(c.spki, &c.key));
-    c.alg = sig_alg_of(f.alg);
+    c.alg = bp_x509_alg(f.alg);
     c.signature = f.signature;
     *ret = c;
     return BP_OK;

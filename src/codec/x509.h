@@ -55,6 +55,9 @@ struct bp_csr {
 /* Reads one PKCS#10 request; errors as bp_x509_read. */
 BP_MUST_CHECK bp_result bp_csr_read(bp_span der, struct bp_csr *ret);
 
+/* The algorithm of an AlgorithmIdentifier's content; BP_SIG_NONE when not known here. */
+enum bp_sig_alg bp_x509_alg(bp_span id);
+
 /* Verifies a signature as certificates carry it (ECDSA in DER) with the issuer's key.
  *   BAD_SIGNATURE  it does not verify        UNSUPPORTED  algorithm not known, or not one for this key */
 BP_MUST_CHECK bp_result bp_x509_verify(struct bp_crypto *c, const struct bp_pubkey *key, enum bp_sig_alg alg,

@@ -163,8 +163,10 @@ void bp_http_done(struct bp_http *h)
 void bp_http_reset(struct bp_http *h, size_t body_max)
 {
     const enum bp_http_role role = h->role;
+    const bool of_status = h->of_status;
     bp_http_done(h);
     bp_http_init(h, role, body_max);
+    h->of_status = of_status;
 }
 
 bool bp_http_is_fresh(const struct bp_http *h)
@@ -211,14 +213,14 @@ static enum bp_http_why add_field(struct bp_http *h, struct bp_http_field f)
 
 /* ---- start lines ---- */
 
-static bool is_segment_bad(bp_span path)
+static bool is_segment_bad(bp_span path, bool may_be_empty)
 {
     size_t at = 1; /* after the leading slash */
     for (;;) {
         const size_t end = find(path, at, '/');
         const bp_span seg = bp_span_sub(path, at, end - at);
         const bool is_last = end == path.n;
-        if ((seg.n == 0 && !is_last) || bp_span_equal(seg, BP_SPAN_STR(".")) ||
+        if ((seg.n == 0 && !is_last && !may_be_empty) || bp_span_equal(seg, BP_SPAN_STR(".")) ||
             bp_span_equal(seg, BP_SPAN_STR(".."))) {
             return true;
         }
@@ -247,7 +249,7 @@ static enum bp_http_why decode_path(struct bp_http *h, bp_span raw)
                 return BP_HTTP_WHY_TARGET_ESCAPE;
             }
             c = (uint8_t)(hi * 16 + lo);
-            if (c < 0x20 || c > 0x7e || c == '/' || c == '\\') {
+            if (c < 0x20 || c > 0x7e || (c == '/' && !h->of_status) || c == '\\') {
                 return BP_HTTP_WHY_TARGET_ESCAPE;
             }
             i += 2;
@@ -255,7 +257,7 @@ static enum bp_http_why decode_path(struct bp_http *h, bp_span raw)
         h->path[n++] = (char)c;
     }
     h->path_n = (uint16_t)n;
-    return is_segment_bad(bp_span_of(h->path, n)) ? BP_HTTP_WHY_TARGET_DOTS : BP_HTTP_WHY_NONE;
+    return is_segment_bad(bp_span_of(h->path, n), h->of_status) ? BP_HTTP_WHY_TARGET_DOTS : BP_HTTP_WHY_NONE;
 }
 
 /* Every % of a query begins an escape of two hexadecimal digits. */
@@ -328,7 +330,10 @@ static enum bp_http_why request_line(struct bp_http *h, bp_span line)
     if (sp1 == line.n || sp2 == line.n) {
         return BP_HTTP_WHY_START_LINE;
     }
-    enum bp_http_why why = check_version(bp_span_sub(line, sp2 + 1, line.n - sp2 - 1));
+    const bp_span version = bp_span_sub(line, sp2 + 1, line.n - sp2 - 1);
+    h->is_10 = h->of_status && bp_span_equal(version, BP_SPAN_STR("HTTP/1.0"));
+    h->close = h->is_10;
+    enum bp_http_why why = h->is_10 ? BP_HTTP_WHY_NONE : check_version(version);
     if (why == BP_HTTP_WHY_NONE) {
         why = take_method(h, bp_span_sub(line, 0, sp1));
     }
@@ -438,7 +443,7 @@ static enum bp_http_why coding_field(struct bp_http *h, bp_span v)
         return BP_HTTP_WHY_LENGTH_AND_CODING;
     }
     h->chunked = true;
-    return is_word(v, "chunked") ? BP_HTTP_WHY_NONE : BP_HTTP_WHY_CODING;
+    return is_word(v, "chunked") && !h->is_10 ? BP_HTTP_WHY_NONE : BP_HTTP_WHY_CODING;
 }
 
 static enum bp_http_why expect_field(struct bp_http *h, bp_span v)

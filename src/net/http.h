@@ -4,8 +4,9 @@
  * Pure: no I/O, no time. The parser is fed bytes in pieces of any size; the outcome (message, reason, bytes used) does
  * not depend on how they are split. Memory comes from the heap, bounded by BP_HTTP_HEAD_MAX and `body_max`; the
  * parser owns it until bp_http_done. Spans handed out point into it and end with bp_http_reset or bp_http_done.
- * It refuses whatever two implementations might read differently; there is no lenient mode. It deliberately does not
- * speak HTTP/1.0, upgrades, trailers, chunk extensions, obs-fold, or targets other than the origin-form. */
+ * It refuses whatever two implementations might read differently. The one exception is for who asks about certificates
+ * (`of_status`, RFC 6960 appendix A): HTTP/1.0 without transfer coding, which closes the connection, and slashes in a path
+ * that are digits of base64. It deliberately does not speak upgrades, trailers, chunk extensions, obs-fold, or targets other than the origin-form. */
 #ifndef BP_NET_HTTP_H
 #define BP_NET_HTTP_H
 
@@ -92,6 +93,8 @@ struct bp_http {
     bool has_body; /* a body of at least one byte, or a chunked one, is announced */
     uint64_t content_length;
     size_t body_max;
+    bool of_status;             /* requests: set by the caller before the head; stays over bp_http_reset */
+    bool is_10;                 /* requests: of HTTP/1.0; then close is set */
     /* Private. */
     uint8_t state;
     uint8_t seen;      /* fields that may come once */

@@ -630,6 +630,7 @@ static void begin(struct bp_server *s, int fd, const struct sockaddr_storage *fr
     c->bev = bev;
     c->source = source;
     bp_http_init(&c->http, BP_HTTP_REQUEST, BODY_MAX);
+    c->http.of_status = s->spec.of_status;
     name_source(c, from);
     c->rq = (struct bp_request){.http = &c->http, .source = c->source_text, .server_name = ""};
     c->next = s->conns;

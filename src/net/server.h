@@ -43,6 +43,7 @@ struct bp_server_limits {
 struct bp_server_spec {
     struct bp_tls *tls; /* NULL: plain HTTP (status listener only). Must outlive the server */
     struct bp_server_limits limits;
+    bool of_status; /* who asks about certificates may speak as bp_http's of_status says */
     void *self;
     /* Longest body allowed for this head; more is refused with 413. NULL: 64 KiB for all. */
     size_t (*body_max)(void *self, const struct bp_http *head);

@@ -383,8 +383,13 @@ bp_result bp_tls_server_add_name(struct bp_tls *tls, const char *name, struct bp
 
 static bp_result client_setup(struct bp_tls *tls, const struct bp_tls_client_spec *spec)
 {
-    if (spec->anchor_count == 0 && spec->anchor_sha256 == NULL) {
+    if (spec->is_unproven == (spec->anchor_count != 0 || spec->anchor_sha256 != NULL) ||
+        (spec->is_unproven && spec->own.key != NULL)) {
         return BP_FAIL(BAD_ARGUMENT);
+    }
+    if (spec->is_unproven) {
+        SSL_CTX_set_verify(tls->ctx, SSL_VERIFY_NONE, NULL);
+        return BP_OK;
     }
     if (spec->anchor_sha256 != NULL && spec->anchor_count == 0) {
         memcpy(tls->anchor_sha256, spec->anchor_sha256, sizeof tls->anchor_sha256);

@@ -69,6 +69,8 @@ struct bp_tls_client_spec {
     size_t anchor_count;    /* <= BP_TLS_CAS_MAX */
     /* Or the SHA-256 of the root certificate's DER: the root must then be in the chain that the server sends. */
     const uint8_t *anchor_sha256; /* 32 bytes, NULL: not used */
+    /* Or nothing at all: any peer is taken, nobody is proven. Only for fetching what proves itself, and telling nothing. */
+    bool is_unproven;
     const struct bp_clock *clock;
 };
 

@@ -56,6 +56,7 @@ struct bp_rot_info {
 #define BP_ROT_SECRET_MAX   64u
 #define BP_ROT_SEAL_MAX     128u
 #define BP_ROT_IDENTITIES   4u
+#define BP_ROT_FILE_MAX     1024u
 #define BP_ROT_PCRS         24u
 #define BP_ROT_PCR_MAX      64u /* longest PCR value */
 
@@ -127,6 +128,7 @@ struct bp_rot_ops {
                           struct bp_rot_blob *ret, struct bp_rot_trace *);
     bp_result (*key_public)(struct bp_rot *, bp_span blob, bp_span *ret);
     bp_result (*key_load)(struct bp_rot *, bp_span blob, struct bp_rot_trace *);
+    bp_result (*key_file)(struct bp_rot *, bp_span blob, size_t *ret_n, uint8_t ret[BP_ROT_FILE_MAX], const char **ret_label);
     bp_result (*activate)(struct bp_rot *, uint32_t template_id, bp_span attest_key, bp_span auth, bp_span id_object,
                           bp_span secret, size_t *ret_n, uint8_t ret[BP_ROT_SECRET_MAX], struct bp_rot_trace *);
     bp_result (*certify)(struct bp_rot *, bp_span attest_key, bp_span attest_auth, bp_span key, bp_span key_auth,
@@ -162,10 +164,14 @@ struct bp_rot {
  * info          Tells what the root is and what it can prove.
  * identity      Gives identity key number `at`, counted from 0, certified ones first in the order in which the
  *               protocol prefers them. NOT_FOUND past the last.
- * key_make      Makes a P-256 key inside the root. auth: 32 unpredictable bytes. template_id: the identity that an
+ * key_make      Makes a P-256 key inside the root. auth: 32 unpredictable bytes, or none for a device key that other
+ *               programs are to use (key_file). template_id: the identity that an
  *               attestation key hangs under; 0 for a device key. Loss of the identity's hierarchy loses the key.
  * key_public    Points ret at the public area inside blob (TPM: TPM2B_PUBLIC). Asks the root nothing.
  * key_load      Checks that the root still accepts the key. MISMATCH when it was cleared or is another.
+ * key_file      A device key without an auth value in the form in which other programs of this machine take keys of the
+ *               root, and the label of its PEM block (TPM: "TSS2 PRIVATE KEY"). It is useless without the root; whoever
+ *               may read it and use the root may sign with it. Asks the root nothing.
  * activate      Opens a credential that was made for identity template_id and the name of attest_key; id_object and
  *               secret are sized buffers (TPM2B) as the server sent them. DENIED, MISMATCH or MALFORMED when not for us.
  * certify       Lets the attestation key state that `key` lives in the same root. qualifying: at most 64 bytes.

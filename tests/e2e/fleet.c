@@ -9,6 +9,7 @@
  *     attest I               evidence over the device listener; "attest I ok TIER STATE SEQ"
  *     poll I                 asks for a nonce; tells only whether the server answered
  *     id I                   device id, SPKI hash and serial of its certificate
+ *     key I                  its certificate and the key of it, DER, for clients that are not ours
  *     forge TEXT             every later request carries TEXT for a captured front (bedplated-probe); "forge -" ends that
  *     pose I J               gateway I says from now on that it is J, with J's id and key hash
  *     grab I                 asks over its certificate for one for a key that no evidence vouched for
@@ -265,6 +266,20 @@ static void tell_id(unsigned i)
     printf("\n");
 }
 
+static void tell_key(unsigned i)
+{
+    const struct gateway *g = session[i].gateway;
+    uint8_t key[1024];
+    uint8_t *p = key;
+    const int n = g->has_cert ? i2d_PrivateKey(g->rig.ldevid.pkey, NULL) : 0;
+    const bool good = n > 0 && (size_t)n <= sizeof key && i2d_PrivateKey(g->rig.ldevid.pkey, &p) == n;
+    printf("key %u ", i);
+    tell_hex(good ? bp_span_of(g->cert_der, g->cert_n) : BP_SPAN_EMPTY);
+    printf(" ");
+    tell_hex(good ? bp_span_of(key, (size_t)n) : BP_SPAN_EMPTY);
+    printf("\n");
+}
+
 /* ---- many at once ---- */
 
 /* One process: what the server acknowledged is told before the next thing is asked. */
@@ -430,6 +445,8 @@ static bool act(const char *line)
         tell_exporter(a);
     } else if (strcmp(word, "id") == 0) {
         tell_id(a);
+    } else if (strcmp(word, "key") == 0) {
+        tell_key(a);
     } else {
         return false;
     }

@@ -156,6 +156,10 @@ class Server:
                 self.ports[words[1]] = int(words[2].rsplit(":", 1)[1])
         return "ready\n" in text
 
+    def keep_ports(self):
+        """The next start listens where this one did: gateways in software look nowhere else."""
+        self.options += [w for name, port in self.ports.items() for w in (f"--{name}-port", str(port))]
+
     def stderr(self):
         with open(os.path.join(self.top, "stderr"), encoding="utf-8", errors="replace") as f:
             return f.read()
@@ -218,12 +222,29 @@ class Server:
             http_.close()
 
 
+class Operator:
+    """A session of the page, from the code that init printed."""
+
+    def __init__(self, server):
+        self.server, self.cookie, self.csrf = server, "", ""
+        status, headers, body = self.ask("POST", "/session", {"code": server.facts["code"]})
+        self.signed_in = status in (200, 201)
+        if self.signed_in:
+            self.cookie = headers["Set-Cookie"].split(";")[0]
+            self.csrf = json.loads(body)["csrf"]
+
+    def ask(self, method, path, body=None):
+        headers = {"Cookie": self.cookie, "X-Bedplate-Csrf": self.csrf, "Content-Type": "application/json"}
+        return self.server.request("operate", method, "/api/v1" + path, json.dumps(body) if body is not None else None,
+                                   {k: v for k, v in headers.items() if v and (body is not None or k != "Content-Type")})
+
+
 class Fleet:
     """Gateways in software (fleet.c). Made before the server starts; "with" ends it."""
 
     def __init__(self, server, count):
         self.told, self.rest = [], b""
-        self.process = subprocess.Popen(["build/dev/tests/e2e/fleet", server.dir, str(count)], stdin=subprocess.PIPE,
+        self.process = subprocess.Popen([os.path.join(os.path.dirname(BIN), "tests/e2e/fleet"), server.dir, str(count)], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE)
         if self.line() != "prepared":
             raise RuntimeError("the gateways were not prepared")

@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 
-from device import AGENT, CLI, LIB, Device, Operator, accept_release, need, run
+from device import AGENT, CLI, ENV, LIB, Device, Operator, accept_release, need, run
 from server import Server, case, finish, until
 
 KILLS = 12
@@ -228,6 +228,62 @@ def check_request(s, d):
     case("agent.curl_does_not_enrol_another_key", answer[1] == "403" and "not-preapproved" in answer[0], str(answer))
 
 
+def list_of_revoked(s, d):
+    """The CRL of the moment, as PEM."""
+    with open(os.path.join(d.dir, "crl.der"), "wb") as f:
+        f.write(s.request("status", "GET", "/crl/issuing-0.crl")[2])
+    need("openssl", "crl", "-inform", "der", "-in", os.path.join(d.dir, "crl.der"), "-out", os.path.join(d.dir, "crl.pem"))
+    return os.path.join(d.dir, "crl.pem")
+
+
+def check_service(s, operate, d):
+    """A program of the device gets a key in the chip and a certificate that others can judge."""
+    out = os.path.join(d.dir, "historian")
+    key, cert, ca = (os.path.join(out, n) for n in ("key.pem", "cert.pem", "ca.pem"))
+    code, _, err = d.call("service", "add", "historian", "--out", out)
+    case("agent.a_service_that_nobody_added_is_refused", code == 1 and "no-such-label" in err and not os.path.exists(cert), f"{code} {err}")
+    operate("service", "add", "historian", "--profile", "app-client")
+    code, _, err = d.call("service", "add", "historian", "--out", out)
+    case("agent.a_service_gets_key_and_certificate", code == 0 and all(os.path.exists(f) for f in (key, cert, ca)), f"{code} {err}")
+    case("agent.its_key_is_for_the_folders_group", os.stat(key).st_mode & 0o777 == 0o640 and os.stat(out).st_mode & 0o777 == 0o750)
+    verify = ["openssl", "verify", "-x509_strict", "-CAfile", ca, "-untrusted", cert, "-purpose", "sslclient"]
+    policy = ["-policy", "1.3.6.1.4.1.32473.1.1.4", "-explicit_policy"]
+    case("agent.openssl_takes_the_services_certificate", run(*verify, *policy, cert)[0] == 0, str(run(*verify, *policy, cert)))
+    shown = run("openssl", "x509", "-in", cert, "-noout", "-ext", "subjectAltName")[1]
+    case("agent.it_names_device_and_service", "URI:urn:bedplate:device:" in shown and ":historian" in shown, shown)
+    tpm = {**ENV, "TPM2OPENSSL_TCTI": d.tcti}
+    with open(os.path.join(d.dir, "said"), "w", encoding="utf-8") as f:
+        f.write("something")
+    signed = subprocess.run(["openssl", "dgst", "-sha256", "-provider", "tpm2", "-provider", "default", "-propquery", "?provider=tpm2",
+                             "-sign", key, "-out", f"{d.dir}/signature", f"{d.dir}/said"], env=tpm, capture_output=True, text=True, check=False)
+    with open(f"{d.dir}/service.pub", "w", encoding="utf-8") as f:
+        f.write(need("openssl", "x509", "-in", cert, "-noout", "-pubkey") + "\n")
+    checked = run("openssl", "dgst", "-sha256", "-verify", f"{d.dir}/service.pub", "-signature", f"{d.dir}/signature", f"{d.dir}/said")
+    case("agent.other_programs_sign_with_its_key", signed.returncode == 0 and checked[0] == 0, f"{signed.stderr} {checked}")
+    listed = json.loads(d.call("service", "ls", "--json")[1])
+    case("agent.it_lists_the_service", [v["service"] for v in listed] == ["historian"] and listed[0]["certified"], str(listed))
+    device = d.status()["device"]
+    mine = [c for c in json.loads(operate("device", "show", device))["certificates"] if c["service"] == "historian"]
+    case("agent.the_operator_sees_the_services_certificate", len(mine) == 1 and mine[0]["state"] == "good", str(mine))
+    operate("device", "quarantine", device, "--reason", "a test")
+    crl = [*verify, "-crl_check", "-CRLfile"]
+    case("agent.quarantine_suspends_it", until(20, lambda: run(*crl, list_of_revoked(s, d), cert)[0] != 0))
+    code, _, err = d.call("service", "add", "historian", "--out", out)
+    case("agent.a_quarantined_device_renews_no_service", code == 1 and "quarantined" in err, f"{code} {err}")
+    operate("device", "release", device, "--reason", "a test")
+    case("agent.released_it_counts_again", until(20, lambda: run(*crl, list_of_revoked(s, d), cert)[0] == 0))
+    operate("service", "add", "web", "--profile", "app-server", "--zone", "north")
+    d.start()
+    until(30, lambda: "affirming" in d.said())
+    code, said, err = d.call("service", "add", "web", "--out", os.path.join(d.dir, "web"))
+    case("agent.a_running_agent_is_asked", code == 0 and "running agent" in said, f"{code} {said} {err}")
+    d.process.send_signal(signal.SIGHUP)
+    case("agent.a_running_agent_fetches_it", until(30, lambda: os.path.exists(os.path.join(d.dir, "web", "cert.pem"))), d.said())
+    d.stop()
+    code, _, err = d.call("service", "remove", "historian")
+    case("agent.a_service_is_removed_with_its_files", code == 0 and os.listdir(out) == [], f"{code} {err}")
+
+
 def check_power_cut(d):
     d.power_off()
     code, _, err = d.call("attest")
@@ -291,6 +347,7 @@ def main():
             check_foreign(s, operate, devices[2])
             check_run(s, devices[0])
             check_request(s, devices[0])
+            check_service(s, operate, devices[0])
             check_kills(devices[0])
             check_power_cut(devices[0])
             check_another_chip(*devices[:2])

@@ -9,24 +9,7 @@ import signal
 import sqlite3
 import time
 
-from server import Fleet, Server, case, finish, until
-
-
-class Operator:
-    """A session of the page, from the code that init printed."""
-
-    def __init__(self, server):
-        self.server, self.cookie, self.csrf = server, "", ""
-        status, headers, body = self.ask("POST", "/session", {"code": server.facts["code"]})
-        self.signed_in = status in (200, 201)
-        if self.signed_in:
-            self.cookie = headers["Set-Cookie"].split(";")[0]
-            self.csrf = json.loads(body)["csrf"]
-
-    def ask(self, method, path, body=None):
-        headers = {"Cookie": self.cookie, "X-Bedplate-Csrf": self.csrf, "Content-Type": "application/json"}
-        return self.server.request("operate", method, "/api/v1" + path, json.dumps(body) if body is not None else None,
-                                   {k: v for k, v in headers.items() if v and (body is not None or k != "Content-Type")})
+from server import Fleet, Operator, Server, case, finish, until
 
 
 def counts(s):

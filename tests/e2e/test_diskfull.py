@@ -75,13 +75,18 @@ def is_full(line):
     return line.endswith(" 507 storage-full")
 
 
+def is_each_refused(lines, times):
+    """Whether each worker was: what one tells later was asked later, but one may tell late what it had before."""
+    return all(sum(line.split()[1] == str(w) and is_full(line) for line in lines) >= times for w in range(WORKERS))
+
+
 def becomes_full(name, s, fleet, newcomer):
     """Fills it while gateways ask; they are refused with that reason, and the processes stand."""
     processes = s.children()
     since = len(fleet.told)
     fill(s)
     # What the write-ahead log had room for is still taken; then each is refused.
-    fleet.listen(60, lambda: sum(map(is_full, refusals(fleet, since))) >= 2 * WORKERS)
+    fleet.listen(60, lambda: is_each_refused(refusals(fleet, since), 2))
     got = refusals(fleet, since)
     case(f"diskfull.{name}.requests_are_refused_with_storage_full", len(got) >= 2 * WORKERS and all(map(is_full, got)),
          str([line for line in got if not is_full(line)][:3] or got[:3]))

@@ -29,13 +29,15 @@ with Server() as server:
     case("fleetsim.anchor_is_put", code == 0 and os.path.exists(f"{server.dir}/anchors/software-fleet-sim.pem"), err)
     if case("fleetsim.server_starts", server.start(), server.stderr()) and case("fleetsim.operator_signs_in", login(server, operator)[0] == 0):
         code, lines, err = bedplate(operator, "fleet-sim", "--devices", str(COUNT), "--seconds", "2", "--window", "1", "--rate", "20",
-                                    "--revoke", str(REVOKED))
+                                    "--renew", "1", "--revoke", str(REVOKED))
         phases = [line["phase"] for line in lines]
         case("fleetsim.ends_well", code == 0, f"{code} {err}")
         case("fleetsim.all_join", phases[:1] == ["join"] and lines[0]["answers"] == COUNT, str(lines))
         attested = [line for line in lines if line["phase"] == "attest"]
         case("fleetsim.all_attest", sum(line["answers"] for line in attested) >= COUNT and not any(line["refused"] for line in attested), str(lines))
         case("fleetsim.the_rate_is_kept", 0 < sum(line["answers"] for line in attested) <= 45, str(attested))
+        renewed = [line for line in lines if line["phase"] == "renew"]
+        case("fleetsim.all_renew", sum(line["answers"] for line in renewed) >= COUNT and not any(line["refused"] for line in renewed), str(lines))
         case("fleetsim.revoked_ones_are_cut", sum(line["answers"] for line in lines if line["phase"] == "revoke") == REVOKED, str(lines))
         devices = bedplate(operator, "device", "ls")[1][0]["devices"]
         case("fleetsim.all_show_as_software", len(devices) == COUNT and all(d["root_class"] == "software" for d in devices), str(devices)[:300])

@@ -179,7 +179,7 @@ def check_refusals(s):
 
 
 def check_root_key(top):
-    """Outside an evaluation the root's key and the recovery key must be gone before the server runs."""
+    """Outside an evaluation the root's key, the recovery key and the owner's key must be gone before the server runs."""
     made = os.path.join(top, "strict")
     subprocess.run([f"{BIN}/bedplated", "init", "--dir", made, "--name", "localhost", "--json"], check=True,
                    capture_output=True)
@@ -191,6 +191,9 @@ def check_root_key(top):
     done = subprocess.run(run, capture_output=True, text=True, check=False, timeout=30)
     case("server.run.recovery_key_must_be_moved", done.returncode == 1 and "recovery-key.pem" in done.stderr, done.stderr)
     os.rename(f"{made}/recovery-key.pem", f"{top}/recovery-key.pem")
+    done = subprocess.run(run, capture_output=True, text=True, check=False, timeout=30)
+    case("server.run.owner_key_must_be_moved", done.returncode == 1 and "owner-key.pem" in done.stderr, done.stderr)
+    os.rename(f"{made}/owner-key.pem", f"{top}/owner-key.pem")
     with subprocess.Popen(run, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         lines = [process.stdout.readline() for _ in range(5)]
         process.terminate()

@@ -10,7 +10,7 @@
 #define HEAD_ROOM (2 * BP_HTTP_HEAD_MAX)
 #define BODY_ROOM ((1u << 16) + 32) /* of the higher ceiling, with the lines of chunks */
 
-enum { AS_RESPONSE = 1, TO_HEAD = 2, SMALL_BODY = 4, LATE_CEILING = 8 };
+enum { AS_RESPONSE = 1, TO_HEAD = 2, SMALL_BODY = 4, LATE_CEILING = 8, OF_STATUS = 16 };
 
 struct outcome {
     struct bp_http h;
@@ -29,6 +29,7 @@ static void feed(struct outcome *o, uint8_t flags, uint8_t piece, bp_span in)
                  (flags & LATE_CEILING) != 0 ? 0 : ceiling);
     FUZZ_HOLDS(bp_http_is_fresh(&o->h));
     o->h.to_head = (flags & TO_HEAD) != 0;
+    o->h.of_status = (flags & OF_STATUS) != 0;
     while (o->step == BP_HTTP_MORE || o->step == BP_HTTP_HEAD_END) {
         const size_t left = in.n - o->used;
         state = state * 1103515245u + 12345u;
@@ -55,6 +56,7 @@ static void feed(struct outcome *o, uint8_t flags, uint8_t piece, bp_span in)
 static void same_heads(const struct bp_http *a, const struct bp_http *b)
 {
     FUZZ_HOLDS(a->method == b->method && a->status == b->status && a->close == b->close && a->chunked == b->chunked);
+    FUZZ_HOLDS(a->is_10 == b->is_10 && (!a->is_10 || (a->of_status && a->close)));
     FUZZ_HOLDS(a->has_body == b->has_body && a->content_length == b->content_length &&
                a->expects_continue == b->expects_continue);
     FUZZ_HOLDS(bp_span_equal(bp_http_target(a), bp_http_target(b)) && bp_span_equal(bp_http_path(a), bp_http_path(b)) &&
@@ -142,6 +144,9 @@ static void rewritten(const struct outcome *o, uint8_t flags)
     static uint8_t room[HEAD_ROOM + BODY_ROOM];
     struct bp_http_header headers[BP_HTTP_HEADERS_MAX];
     size_t count = 0;
+    if (o->h.is_10) {
+        return; /* nothing of ours writes it */
+    }
     const bool plain = gather(&o->h, names, headers, &count);
     bp_wr wr = bp_wr_over(room, sizeof room);
     write_head(&o->h, headers, count, &wr);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/interop/make_certs - writes one certificate a profile, a CRL and a certs-only answer into a folder.
  * Usage: make-certs DIR NOW-MS | make-certs --rate SECONDS (prints certificates issued per second of processor time) */
-#include "fleet/authority/x509.h"
+#include "pki/x509.h"
 #include "platform/linux/entropy.h"
 #include "platform/linux/file.h"
 #include "platform/openssl/crypto.h"
@@ -9,11 +9,14 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 static struct bp_crypto *crypto;
 static struct bp_entropy entropy;
 static const bp_span names[] = {{(const uint8_t *)"localhost", 9}, {(const uint8_t *)"plant.example", 13}};
+
+static const bp_span devices[] = {{(const uint8_t *)"d-7q2x", 6}, {(const uint8_t *)"press.plant", 11}};
 
 struct made {
     struct bp_key *key;
@@ -22,6 +25,7 @@ struct made {
 };
 
 #define DAY_MS 86400000LL
+#define URL(path) (bare ? BP_SPAN_EMPTY : BP_SPAN_STR("http://localhost:8080" path))
 
 static bp_result make(enum bp_cert_profile profile, enum bp_key_type type, const char *cn, const struct made *by,
                       int64_t now, int64_t end, struct made *ret)
@@ -32,11 +36,24 @@ static bp_result make(enum bp_cert_profile profile, enum bp_key_type type, const
     if (by != NULL) {
         BP_TRY(bp_issuer_of(bp_span_of(by->der, by->n), &signer, &issuer));
     }
-    const bool dns = profile == BP_CERT_INFRA || profile == BP_CERT_SERVER;
-    const struct bp_cert_request q = {profile, bp_key_spki(ret->key), bp_span_cstr(cn), BP_SPAN_STR("Werk Süd"), names,
-                                      dns ? 2 : 0,
-                                      by == NULL ? BP_SPAN_EMPTY : BP_SPAN_STR("http://localhost:8080/crl/issuing-0.crl"),
-                                      now, end};
+    const bool is_makers = profile == BP_CERT_IDEVID_CA || profile == BP_CERT_IDEVID || profile == BP_CERT_MAKER;
+    /* Nothing is to be asked of: itself, one that says so, a maker who is not on the net. */
+    const bool bare = by == NULL || profile == BP_CERT_OCSP || is_makers;
+    const bool is_server = bp_cert_has_dns(profile) && bp_cert_is_application(profile);
+    const bool dns = profile == BP_CERT_ISSUING || profile == BP_CERT_INFRA || profile == BP_CERT_SERVER;
+    const struct bp_cert_request q = {.profile = profile,
+                                      .spki = bp_key_spki(ret->key),
+                                      .common_name = bp_span_cstr(cn),
+                                      .organisation = BP_SPAN_STR("Werk Süd"),
+                                      .service = bp_cert_is_application(profile) ? BP_SPAN_STR("historian") : BP_SPAN_EMPTY,
+                                      .dns = is_server && strcmp(cn, "a-false") != 0 ? devices : names,
+                                      .dns_count = is_server || dns ? 2 : 0,
+                                      .serial_number = profile == BP_CERT_IDEVID ? BP_SPAN_STR("SN-0042") : BP_SPAN_EMPTY,
+                                      .crl_url = URL("/crl/issuing-0.crl"),
+                                      .not_before_ms = now,
+                                      .not_after_ms = end,
+                                      .ocsp_url = URL("/ocsp"),
+                                      .issuer_url = URL("/ca/issuing.cer")};
     return bp_cert_issue(crypto, &entropy, &issuer, &q, ret->der, sizeof ret->der, &ret->n);
 }
 
@@ -54,6 +71,7 @@ struct plan {
     int by; /* index in the plan; -1: itself */
     int64_t days;
 };
+#define IDEVID_BY 17 /* place of idevid-ca */
 static const struct plan plans[] = {
     {BP_CERT_ROOT, BP_KEY_P384, "root", -1, 7300},
     {BP_CERT_ISSUING, BP_KEY_P256, "issuing", 0, 1825},
@@ -68,6 +86,15 @@ static const struct plan plans[] = {
     {BP_CERT_RESULT, BP_KEY_P256, "result", 0, 1825},
     {BP_CERT_BIND, BP_KEY_P256, "bind", 0, 1825},
     {BP_CERT_RECOVERY, BP_KEY_P256, "recovery", 0, 1825},
+    {BP_CERT_OCSP, BP_KEY_P256, "ocsp", 1, 7},
+    {BP_CERT_APP_CLIENT, BP_KEY_P256, "a-client", 1, 45},
+    {BP_CERT_APP_SERVER, BP_KEY_P256, "a-server", 1, 45},
+    {BP_CERT_OPCUA, BP_KEY_P256, "a-opcua", 1, 45},
+    {BP_CERT_IDEVID_CA, BP_KEY_P256, "idevid-ca", 0, 7300},
+    {BP_CERT_IDEVID, BP_KEY_P256, "idevid", IDEVID_BY, 0},
+    {BP_CERT_MAKER, BP_KEY_P256, "maker", 0, 7300},
+    {BP_CERT_ISSUING_OLD, BP_KEY_P256, "issuing-old", 0, 1825},
+    {BP_CERT_APP_SERVER, BP_KEY_P256, "a-false", 1, 45}, /* named like the server itself: verifiers refuse it */
 };
 #define PLANS (sizeof plans / sizeof plans[0])
 
@@ -96,7 +123,8 @@ static bp_result make_all(const char *dir, int64_t now)
     bp_result r = BP_OK;
     for (size_t i = 0; i < PLANS && !bp_failed(r); i++) {
         const struct plan *p = &plans[i];
-        const int64_t end = p->profile == BP_CERT_BROWNFIELD_CA ? INT64_MAX : now + p->days * DAY_MS;
+        const bool is_endless = p->profile == BP_CERT_BROWNFIELD_CA || p->profile == BP_CERT_IDEVID;
+        const int64_t end = is_endless ? INT64_MAX : now + p->days * DAY_MS;
         r = make(p->profile, p->type, p->name, p->by < 0 ? NULL : &m[p->by], now - 60000, end, &m[i]);
         if (!bp_failed(r)) {
             char name[64];
@@ -128,9 +156,15 @@ static bp_result rate(double seconds)
     const struct bp_signer signer = bp_key_signer(ca.key);
     struct bp_issuer issuer;
     BP_TRY(bp_issuer_of(bp_span_of(ca.der, ca.n), &signer, &issuer));
-    const struct bp_cert_request q = {BP_CERT_DEVICE, bp_key_spki(leaf.key), BP_SPAN_STR("d-7Q2X"),
-                                      BP_SPAN_STR("Plant"), NULL, 0,
-                                      BP_SPAN_STR("http://localhost:8080/crl/issuing-0.crl"), now, now + 7 * DAY_MS};
+    const struct bp_cert_request q = {.profile = BP_CERT_DEVICE,
+                                      .spki = bp_key_spki(leaf.key),
+                                      .common_name = BP_SPAN_STR("d-7Q2X"),
+                                      .organisation = BP_SPAN_STR("Plant"),
+                                      .crl_url = BP_SPAN_STR("http://localhost:8080/crl/issuing-0.crl"),
+                                      .not_before_ms = now,
+                                      .not_after_ms = now + 7 * DAY_MS,
+                                      .ocsp_url = BP_SPAN_STR("http://localhost:8080/ocsp"),
+                                      .issuer_url = BP_SPAN_STR("http://localhost:8080/ca/issuing.cer")};
     const clock_t start = clock();
     double spent = 0;
     unsigned long count = 0;

@@ -6,8 +6,8 @@ import { post } from './api';
 import { Chain } from './chain';
 import { useApp, useIsAdmin, useLoaded, useTitle } from './context';
 import { Root } from './fleet';
-import type { Device as DeviceData, Event, Verdict } from './model';
-import { digest, effectLabel, ms, nameOf, rootText, severityLabel, stateLabel, trustLabel } from './model';
+import type { Device as DeviceData, Event, Summary, Verdict } from './model';
+import { digest, effectLabel, isSpareFor, ms, nameOf, rootText, severityLabel, stateLabel, trustLabel } from './model';
 import { Age, Badge, Copyable, Dialog, Icon, Link, Loading, Problem, Reason, ShortId } from './parts';
 import { pathOf } from './route';
 
@@ -124,6 +124,7 @@ function Actions(props: { device: DeviceData; reload: () => void }): JSX.Element
     const isAdmin = useIsAdmin();
     const [act, setAct] = useState<Act>();
     const [reason, setReason] = useState('');
+    const [replaces, setReplaces] = useState(false);
     const chosen = act ? ACTS[act] : undefined;
     const offered = (Object.keys(ACTS) as Act[]).filter((a) => ACTS[a].from.includes(d.state));
     return (
@@ -132,10 +133,12 @@ function Actions(props: { device: DeviceData; reload: () => void }): JSX.Element
             {isAdmin && offered.map((a) => (
                 <button key={a} type="button" data-act={`${a} ${d.id}`} class={a === 'revoke' || a === 'retire' ? 'quiet-danger' : ''} onClick={() => { setReason(''); setAct(a); }}>{ACTS[a].verb}</button>
             ))}
+            {isAdmin && d.position !== '' && <button type="button" data-act={`replace ${d.id}`} class="quiet-danger" onClick={() => setReplaces(true)}>Replace</button>}
             {!isAdmin && <span class="muted">You may look, not act: your role is {useApp().session.role || 'viewer'}.</span>}
             {d.verdict !== null && d.verdict !== undefined && (
                 <a class="button" href={`/api/v1/devices/${d.id}/bundle`} download={`${nameOf(d)}-${d.verdict}.bundle`}>Download proof</a>
             )}
+            {replaces && <Replace device={d} onClose={() => { setReplaces(false); props.reload(); }} />}
             {act && chosen && (
                 <Dialog
                     title={`${chosen.verb} ${nameOf(d)}?`} action={chosen.verb} isDanger={chosen.isDanger} canGo={reason.trim() !== ''} onClose={() => setAct(undefined)}
@@ -152,6 +155,46 @@ function Actions(props: { device: DeviceData; reload: () => void }): JSX.Element
                 </Dialog>
             )}
         </div>
+    );
+}
+
+/** Moves the position of a device to a spare. Only what may take it over is offered; the server looks again. */
+function Replace(props: { device: DeviceData; onClose: () => void }): JSX.Element {
+    const d = props.device;
+    const { say } = useApp();
+    const [spare, setSpare] = useState('');
+    const [reason, setReason] = useState('');
+    const list = useLoaded<{ devices: Summary[] }>('/devices?state=active&limit=500', 0);
+    const spares = (list.data?.devices ?? []).filter((s) => s.id !== d.id && isSpareFor(s, d.model));
+    return (
+        <Dialog
+            title={`Replace the device at ${d.position}?`} action="Replace" isDanger canGo={spare !== ''} onClose={props.onClose}
+            onGo={async () => {
+                await post(`/positions/${encodeURIComponent(d.position)}/replace`, { device: spare, ...(reason.trim() === '' ? {} : { reason: reason.trim() }) });
+                say(`${d.position}: the spare took over.`);
+                props.onClose();
+            }}
+        >
+            <p><ShortId short={d.short} /></p>
+            <ul>
+                <li>The spare gets name, zone and site of {d.position}, and with them its releases and rules.</li>
+                <li>This device leaves the fleet <strong>for good</strong>: its connections are cut, its certificates end, its keys are never accepted again. No key goes along.</li>
+                <li><strong>This cannot be taken back.</strong></li>
+            </ul>
+            {list.error && <Problem error={list.error} retry={list.reload} />}
+            {list.data && spares.length === 0
+                ? <p class="note" id="no-spare">No device can take over: it must be active, trusted, heard in time, of this model, and fill no position. Bring one in through the waiting room first.</p>
+                : (
+                    <div class="field">
+                        <label for="spare">Spare</label>
+                        <select id="spare" value={spare} required data-focus onChange={(e) => setSpare(e.currentTarget.value)}>
+                            <option value="">{list.data ? 'Choose one' : 'Reading…'}</option>
+                            {spares.map((s) => <option key={s.id} value={s.id}>{s.short}{s.name === '' ? '' : `, ${s.name}`}{s.zone === '' ? '' : `, ${s.zone}`}</option>)}
+                        </select>
+                    </div>
+                )}
+            <Reason value={reason} onInput={setReason} required={false} hint="Dead, broken, stolen?" />
+        </Dialog>
     );
 }
 
@@ -224,6 +267,7 @@ function Facts(props: { device: DeviceData }): JSX.Element {
             <dl>
                 <dt>Id, to compare</dt><dd><ShortId short={d.short} /></dd>
                 <dt>Whole id</dt><dd><Copyable text={d.id} label="the whole id" /></dd>
+                <dt>Position</dt><dd>{d.position || 'none'}</dd>
                 <dt>Zone, site</dt><dd>{d.zone || '–'}, {d.site || '–'}</dd>
                 <dt>Model</dt><dd>{d.model || '–'}</dd>
                 <dt>Root</dt><dd>{rootText(d.root.class)} ({d.root.kind})</dd>

@@ -77,6 +77,7 @@ function Row(props: { device: Summary }): JSX.Element {
             <th scope="row">
                 <Link to={pathOf('device', d.id)} class="device">{nameOf(d)}</Link>
                 {d.name !== '' && <span class="sub">{d.short}</span>}
+                {d.position !== '' && d.position !== d.name && <span class="sub">{d.position}</span>}
             </th>
             <td><Badge label={stateLabel(d.state)} /></td>
             <td class="reason">{d.state === 'quarantined' || d.state === 'revoked' || d.state === 'retired' ? d.state_reason || d.reason : d.reason || d.state_reason || '–'}</td>
@@ -154,7 +155,7 @@ function Search(props: { filters: Filters; overview: Overview | undefined; to: (
         <search class="filters">
             <div class="field grow">
                 <label for="q">Search <kbd>/</kbd></label>
-                <input id="q" type="search" ref={field} value={q} placeholder="Name, or beginning of the id" onInput={(e) => type(e.currentTarget.value)} />
+                <input id="q" type="search" ref={field} value={q} placeholder="Name, position, or beginning of the id" onInput={(e) => type(e.currentTarget.value)} />
             </div>
             <Choice id="tier" label="Trust" value={f.tier} options={[...TRUSTS, 'off'].map((t) => [t, trustLabel(t).text])} onPick={(tier) => props.go(props.to({ tier }))} />
             <Choice id="state" label="State" value={f.state} options={STATES.map((s) => [s, stateLabel(s).text])} onPick={(state) => props.go(props.to({ state }))} />

@@ -20,7 +20,7 @@ export interface Overview {
 }
 
 export interface Summary {
-    id: string; short: string; pseudonym: string; name: string; zone: string; site: string; model: string;
+    id: string; short: string; pseudonym: string; name: string; zone: string; site: string; model: string; position: string;
     state: string; tier: string; trust: string; reason: string; root_class: string; kind: string;
     as_of: string | null; heard: string | null; due: string | null; created: string | null; since: string | null;
     state_reason: string; verdict: number | null; source?: string;
@@ -41,6 +41,12 @@ export interface Device extends Summary {
     releases: string[];
     info: Record<string, string>;
     chain: Tile[];
+}
+
+/** Whether a device may take a position over: what the server will ask as well. */
+export function isSpareFor(d: Summary, model: string): boolean {
+    return d.position === '' && (d.state === 'enrolled' || d.state === 'active') && (d.trust === 'affirming' || d.trust === 'warning')
+        && (model === '' || d.model === '' || d.model === model);
 }
 
 export interface Verdict { number: number; time: string; as_of: string; seq: number; tier: string; reason: string }

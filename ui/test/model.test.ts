@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { problemOf } from '../src/api';
 import {
-    acceptanceLabel, brokenAt, count, digest, effectLabel, groups, isHardware, ms, nameOf, offsetOf, placeIn, policyYaml, rootText, stateLabel, tileWord, trustLabel,
+    acceptanceLabel, brokenAt, count, digest, effectLabel, groups, isHardware, isSpareFor, ms, nameOf, offsetOf, placeIn, policyYaml, rootText, stateLabel, tileWord, trustLabel,
 } from '../src/model';
-import type { Tile } from '../src/model';
+import type { Summary, Tile } from '../src/model';
 
 const tile = (state: string): Tile => ({ tile: 'boot', state, text: '', age_ms: null, evidence: '', does_not_prove: '' });
 
@@ -35,6 +35,15 @@ test('an unknown acceptance is not accepted', () => {
 test('an unknown effect of a finding does not look good', () => {
     assert.notEqual(effectLabel('whatever').look, 'ok');
     assert.equal(effectLabel('refuse').look, 'bad');
+});
+
+test('only a trusted, free device of the model is a spare', () => {
+    const d = { position: '', state: 'active', trust: 'affirming', model: 'gw' } as Summary;
+    assert.ok(isSpareFor(d, 'gw') && isSpareFor(d, '') && isSpareFor({ ...d, model: '', trust: 'warning', state: 'enrolled' }, 'gw'));
+    assert.ok(!isSpareFor(d, 'other'));
+    for (const change of [{ position: 'A1' }, { state: 'quarantined' }, { state: 'waiting' }, { trust: 'contraindicated' }, { trust: 'silent' }, { trust: 'none' }, { trust: 'off' }]) {
+        assert.ok(!isSpareFor({ ...d, ...change }, 'gw'), JSON.stringify(change));
+    }
 });
 
 test('only hardware counts as hardware', () => {

@@ -30,6 +30,8 @@ struct bp_api_writer {
     const char *enrol_url;    /* "https://NAME:PORT", for invitations */
     bp_span operators_der;    /* issuer of operators' certificates */
     bp_span root_der;
+    bp_span bind_der;         /* of the key that signs what is said of devices' keys */
+    bp_span owner_card;       /* of this server's owner; may be empty */
     struct bp_attempts attempts; /* zeroed */
 };
 

@@ -48,6 +48,8 @@ enum bp_problem bp_api_admit(bp_store *s, struct bp_crypto *c, int64_t now_ms, c
 
 /* A value of the query, percent-decoded into room; empty when absent. False: it is malformed or too long. */
 bool bp_api_query(bp_span query, const char *name, char *room, size_t cap, bp_span *ret);
+/* The same for a part of the path. */
+bool bp_api_param(bp_span param, char *room, size_t cap, bp_span *ret);
 bool bp_api_number(bp_span text, uint64_t *ret);
 bool bp_api_unhex(bp_span text, uint8_t *ret, size_t n);
 
@@ -87,10 +89,15 @@ bool bp_api_members(bp_span body, struct bp_member *m, size_t count, json_t **re
 
 /* -- objects of api.md -- */
 json_t *bp_api_summary(const struct bp_device_item *d);
+/* POSITION, with the device that fills it. NULL: no memory, or the store failed. */
+json_t *bp_api_position(bp_store *s, const struct bp_position *p);
+/* ACTION, as it stands at that time. NULL: no memory, or the store failed. */
+json_t *bp_api_action(bp_store *s, const struct bp_action *a, int64_t now_ms);
 const char *bp_api_trust(const struct bp_device_item *d);
 const char *bp_api_lockout_name(uint8_t state); /* of an escrow: none, sealed, set, foreign */
 /* RELEASE; with the members of the single page when `whole`. NULL: no memory, or the store failed. */
 json_t *bp_api_release(bp_store *s, const struct bp_release_row *r, bool whole);
+json_t *bp_api_service(const struct bp_service *v);
 json_t *bp_api_event(const struct bp_event_item *e);
 /* The sentence of an event. */
 void bp_api_event_text(const struct bp_event *e, char *ret, size_t cap);

@@ -257,15 +257,63 @@ json_t *bp_api_summary(const struct bp_device_item *i)
     const struct bp_trust *t = &i->trust;
     char short_id[BP_DEVID_SHORT];
     bp_devid_short(d->id, short_id);
-    return json_pack("{s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:s, s:s, s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+    return json_pack("{s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:s, s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
                      "id", bp_api_hex(BP_SPAN_OF(d->id)), "short", short_id, "pseudonym", d->pseudonym, "name",
                      bp_api_str(d->place.name), "zone", bp_api_str(d->place.zone), "site", bp_api_str(d->place.site),
-                     "model", bp_api_str(d->place.model), "state", bp_device_state_name(d->state), "tier",
+                     "model", bp_api_str(d->place.model), "position", bp_api_str(i->position), "state", bp_device_state_name(d->state), "tier",
                      bp_tier_name(t->tier), "trust", bp_api_trust(i), "reason", bp_api_str(reason_of(i)), "root_class",
                      d->issuer_class, "kind", d->kind, "as_of", bp_api_time(t->as_of_ms), "heard",
                      bp_api_time(t->heard_ms), "due", bp_api_time(t->due_ms), "created", bp_api_time(d->created_ms),
                      "since", bp_api_time(d->state_ms), "state_reason", bp_api_str(d->state_reason), "verdict",
                      t->seq == 0 ? json_null() : json_integer((json_int_t)t->verdict));
+}
+
+json_t *bp_api_position(bp_store *s, const struct bp_position *p)
+{
+    struct bp_device_item i = {0};
+    json_t *device = json_null();
+    if (p->device != 0) {
+        char short_id[BP_DEVID_SHORT];
+        if (bp_failed(bp_store_device_by_n(s, p->device, &i.device)) || bp_failed(bp_store_trust(s, p->device, &i.trust))) {
+            return NULL;
+        }
+        bp_devid_short(i.device.id, short_id);
+        device = json_pack("{s:o, s:s, s:s, s:s, s:o}", "id", bp_api_hex(BP_SPAN_OF(i.device.id)), "short", short_id,
+                           "state", bp_device_state_name(i.device.state), "trust", bp_api_trust(&i), "since",
+                           bp_api_time(p->since_ms));
+    }
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "position", bp_api_str(p->tag), "zone",
+                     bp_api_str(p->place.zone), "site", bp_api_str(p->place.site), "model", bp_api_str(p->place.model),
+                     "name", bp_api_str(p->place.name), "by", bp_api_str(p->by), "created", bp_api_time(p->created_ms),
+                     "device", device);
+}
+
+static json_t *named_device(bp_store *s, int64_t n)
+{
+    struct bp_device d = {0};
+    char short_id[BP_DEVID_SHORT];
+    if (bp_failed(bp_store_device_by_n(s, n, &d))) {
+        return NULL;
+    }
+    bp_devid_short(d.id, short_id);
+    return json_pack("{s:o, s:s, s:o, s:s}", "id", bp_api_hex(BP_SPAN_OF(d.id)), "short", short_id, "name",
+                     bp_api_str(d.place.name), "state", bp_device_state_name(d.state));
+}
+
+json_t *bp_api_action(bp_store *s, const struct bp_action *a, int64_t now_ms)
+{
+    static const char *const states[] = {"", "open", "done", "rejected"};
+    const bool late = a->state == BP_ACTION_OPEN && a->expires_ms <= now_ms;
+    if (a->state < BP_ACTION_OPEN || a->state > BP_ACTION_REJECTED) {
+        return NULL;
+    }
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:o}", "id", bp_api_hex(BP_SPAN_OF(a->id)),
+                     "verb", bp_api_str(a->verb), "device", named_device(s, a->device), "successor",
+                     named_device(s, a->successor), "reason", bp_api_str(a->reason), "author",
+                     bp_api_str(a->author_name), "created", bp_api_time(a->created_ms), "expires",
+                     bp_api_time(a->expires_ms), "digest", bp_api_hex(BP_SPAN_OF(a->digest)), "state",
+                     late ? "expired" : states[a->state], "decided_by", bp_api_str(a->decided_by), "decided",
+                     bp_api_time(a->decided_ms));
 }
 
 static bp_result add_acceptance(void *self, const struct bp_acceptance_row *a)
@@ -446,4 +494,10 @@ bp_result bp_api_stream_text(const struct bp_event *e, const struct bp_place *pl
     json_decref(j);
     *ret_n = n;
     return n == 0 ? BP_FAIL(NO_MEMORY) : n > cap ? BP_FAIL(NO_SPACE) : BP_OK;
+}
+
+json_t *bp_api_service(const struct bp_service *v)
+{
+    return json_pack("{s:s, s:s, s:o, s:o, s:o}", "name", v->name, "profile", v->profile, "zone", bp_api_str(v->zone), "by",
+                     bp_api_str(v->by), "since", bp_api_time(v->at_ms));
 }

@@ -8,6 +8,7 @@
 #include "codec/device.h"
 #include "codec/x509.h"
 #include "core/devid.h"
+#include "core/renewal.h"
 #include "fleet/api/internal.h"
 #include "fleet/policy/document.h"
 #include "platform/alloc.h"
@@ -168,10 +169,14 @@ static json_t *processes_json(const struct bp_api_reader *r)
     return j;
 }
 
+#define FORECAST_MS  (7 * 86400000LL)
+#define FORECAST_MAX 10000u
+
 static bp_result overview(struct call *c)
 {
+    uint32_t ending = 0;
     struct counts k = {.zones = json_array()};
-    struct bp_tree_row tree;
+    struct bp_tree_row tree = {0};
     struct bp_policy_version v;
     const struct bp_api_reader *r = c->r;
     bp_result got = bp_list_counts(r->store, count_row, &k);
@@ -181,23 +186,27 @@ static bp_result overview(struct call *c)
     if (!bp_failed(got)) {
         got = bp_store_tree(r->store, &tree);
     }
+    const uint64_t size = tree.size; /* the row lives until the next call */
+    const uint64_t signed_size = tree.signed_size;
+    if (!bp_failed(got)) {
+        got = bp_store_certs_ending(r->store, r->now_ms, r->now_ms + FORECAST_MS, FORECAST_MAX, &ending);
+    }
     if (bp_failed(got)) {
         json_decref(k.zones);
         return got;
     }
-    const uint64_t size = tree.size;
-    const uint64_t signed_size = tree.signed_size;
     json_t *policy = json_null();
     if (!bp_failed(bp_store_policy_newest(r->store, &v))) {
         policy = json_pack("{s:I, s:o, s:o}", "version", (json_int_t)v.version, "digest", bp_api_hex(BP_SPAN_OF(v.digest)),
                            "at", bp_api_time(v.at_ms));
     }
-    return answer(c, json_pack("{s:{s:s, s:s, s:s, s:b, s:o}, s:{s:I, s:I}, s:{s:I, s:o, s:o}, s:o, s:o, s:o}", "server",
+    return answer(c, json_pack("{s:{s:s, s:s, s:s, s:b, s:o}, s:{s:I, s:I}, s:{s:I, s:o, s:o}, s:o, s:o, s:o, s:{s:I, s:I}}", "server",
                                "name", r->name, "version", r->version, "organisation", r->organisation, "evaluation",
                                (int)r->evaluation, "time", bp_api_time(r->now_ms), "head", "size", (json_int_t)size,
                                "signed_size", (json_int_t)signed_size, "devices", "total", (json_int_t)k.total, "state",
                                states_json(&k), "trust", trust_json(k.trust), "zones", k.zones, "policy", policy,
-                               "processes", processes_json(r)));
+                               "processes", processes_json(r), "expiring", "within_s", (json_int_t)(FORECAST_MS / 1000),
+                               "count", (json_int_t)ending));
 }
 
 /* -- devices ----------------------------------------------------------------------------------- */
@@ -562,14 +571,14 @@ static json_t *info_json(bp_span info)
 
 static json_t *keys_json(bp_store *s, int64_t device)
 {
-    static const char *const roles[] = {"", "ek", "ak", "ldevid", "idevid", "brownfield"};
+    static const char *const roles[] = {"", "ek", "ak", "ldevid", "idevid", "brownfield", "application"};
     struct bp_key *keys = bp_alloc_array(BP_KEYS_PER_DEVICE_MAX, sizeof *keys);
     json_t *j = json_array();
     size_t n = 0;
     if (keys != NULL && !bp_failed(bp_store_key_of(s, device, keys, BP_KEYS_PER_DEVICE_MAX, &n))) {
         for (size_t i = 0; i < n; i++) {
             (void)json_array_append_new(j, json_pack("{s:s, s:o, s:o}", "role",
-                                                     keys[i].role <= BP_ROLE_BROWNFIELD ? roles[keys[i].role] : "", "spki",
+                                                     keys[i].role <= BP_ROLE_APPLICATION ? roles[keys[i].role] : "", "spki",
                                                      bp_api_hex(BP_SPAN_OF(keys[i].spki)), "since",
                                                      bp_api_time(keys[i].since_ms)));
         }
@@ -581,11 +590,29 @@ static json_t *keys_json(bp_store *s, int64_t device)
 static json_t *certificate_json(const struct bp_certificate *cert)
 {
     return cert == NULL ? json_null()
-                        : json_pack("{s:o, s:s, s:o, s:o, s:s}", "serial",
-                                    bp_api_hex(bp_span_of(cert->serial, cert->serial_n)), "profile", cert->profile,
-                                    "not_before", bp_api_time(cert->not_before_ms), "not_after",
-                                    bp_api_time(cert->not_after_ms), "state",
-                                    cert->state == BP_CERT_GOOD ? "good" : "revoked");
+                        : json_pack("{s:o, s:s, s:o, s:o, s:o, s:s}", "serial",
+                                    bp_api_hex(bp_span_of(cert->serial, cert->serial_n)), "profile", cert->profile, "service",
+                                    cert->service[0] == 0 ? json_null() : json_string(cert->service), "not_before",
+                                    bp_api_time(cert->not_before_ms), "not_after", bp_api_time(cert->not_after_ms), "state",
+                                    cert->state == BP_CERT_GOOD ? "good"
+                                    : cert->revoked_reason == 6 ? "suspended"
+                                                                : "revoked");
+}
+
+#define CERTIFICATES_MAX 16u
+
+/* The newest ones of every kind. */
+static json_t *certificates_json(bp_store *s, int64_t device)
+{
+    struct bp_certificate cert[CERTIFICATES_MAX];
+    json_t *j = json_array();
+    size_t n = 0;
+    if (!bp_failed(bp_store_certs_of(s, device, cert, CERTIFICATES_MAX, &n))) {
+        for (size_t i = 0; i < n; i++) {
+            (void)json_array_append_new(j, certificate_json(&cert[i]));
+        }
+    }
+    return j;
 }
 
 static json_t *quarantine_json(const struct bp_device *d)
@@ -643,6 +670,7 @@ static void add_device_parts(struct call *c, json_t *j, const struct bp_device_i
                              root_gap(d->device.issuer_class)));
     set(j, "keys", keys_json(c->r->store, d->device.n));
     set(j, "certificate", certificate_json(cert));
+    set(j, "certificates", certificates_json(c->r->store, d->device.n));
     set(j, "releases", releases_json(a));
     set(j, "lockout", json_pack("{s:s, s:o}", "state", bp_api_lockout_name(e.state), "since", bp_api_time(e.state_ms)));
     set(j, "chain", chain_json(c->r, d, a, cert, e.state));
@@ -732,6 +760,87 @@ static bp_result bundle(struct call *c)
     bp_api_header(c->ret, BP_SPAN_STR("Cache-Control"), BP_SPAN_STR("no-store"));
     bp_api_header(c->ret, BP_SPAN_STR("Content-Disposition"), BP_SPAN_STR("attachment; filename=\"verdict.bundle\""));
     return BP_OK;
+}
+
+/* -- positions --------------------------------------------------------------------------------- */
+static bp_result positions(struct call *c)
+{
+    struct list l = {.array = NULL};
+    size_t limit = 0;
+    size_t n = 0;
+    uint64_t after = 0;
+    bool given = false;
+    BP_TRY(query_number(c, "after", 0, &after, &given));
+    BP_TRY(query_limit(c, &limit));
+    struct bp_position *p = bp_alloc_array(limit, sizeof *p);
+    l.array = json_array();
+    bp_result r = p == NULL ? BP_FAIL(NO_MEMORY) : bp_store_positions(c->r->store, (int64_t)after, p, limit, &n);
+    for (size_t i = 0; i < n && !bp_failed(r); i++) {
+        r = append(&l, bp_api_position(c->r->store, &p[i]));
+        l.last = (uint64_t)p[i].n;
+    }
+    bp_free(p);
+    if (bp_failed(r)) {
+        json_decref(l.array);
+        return r;
+    }
+    return answer_list(c, "positions", &l, cursor(n == limit, l.last));
+}
+
+static bp_result position(struct call *c)
+{
+    char room[BP_NAME_MAX + 1];
+    bp_span tag = BP_SPAN_EMPTY;
+    struct bp_position p;
+    if (!bp_api_param(c->m.param[0], room, sizeof room, &tag)) {
+        return refuse(c, BP_P_NOT_FOUND, "there is no such position");
+    }
+    const bp_result r = bp_store_position_by_tag(c->r->store, tag, &p);
+    if (bp_is(r, BP_E_NOT_FOUND)) {
+        return refuse(c, BP_P_NOT_FOUND, "there is no such position");
+    }
+    BP_TRY(r);
+    return answer(c, bp_api_position(c->r->store, &p));
+}
+
+/* -- acts of two people ------------------------------------------------------------------------ */
+static bp_result actions(struct call *c)
+{
+    struct list l = {.array = NULL};
+    size_t limit = 0;
+    size_t n = 0;
+    uint64_t before = 0;
+    bool given = false;
+    BP_TRY(query_number(c, "before", 0, &before, &given));
+    BP_TRY(query_limit(c, &limit));
+    struct bp_action *a = bp_alloc_array(limit, sizeof *a);
+    l.array = json_array();
+    bp_result r = a == NULL ? BP_FAIL(NO_MEMORY) : bp_store_actions(c->r->store, (int64_t)before, a, limit, &n);
+    for (size_t i = 0; i < n && !bp_failed(r); i++) {
+        r = append(&l, bp_api_action(c->r->store, &a[i], c->r->now_ms));
+        l.last = (uint64_t)a[i].n;
+    }
+    bp_free(a);
+    if (bp_failed(r)) {
+        json_decref(l.array);
+        return r;
+    }
+    return answer_list(c, "actions", &l, cursor(n == limit, l.last));
+}
+
+static bp_result action(struct call *c)
+{
+    struct bp_action a;
+    uint8_t id[sizeof a.id];
+    if (!bp_api_unhex(c->m.param[0], id, sizeof id)) {
+        return refuse(c, BP_P_NOT_FOUND, "there is no such act");
+    }
+    const bp_result r = bp_store_action(c->r->store, BP_SPAN_OF(id), &a);
+    if (bp_is(r, BP_E_NOT_FOUND)) {
+        return refuse(c, BP_P_NOT_FOUND, "there is no such act");
+    }
+    BP_TRY(r);
+    return answer(c, bp_api_action(c->r->store, &a, c->r->now_ms));
 }
 
 /* -- releases ---------------------------------------------------------------------------------- */
@@ -882,6 +991,49 @@ static bp_result brownfield(struct call *c)
     int64_t on = 0;
     BP_TRY(bp_store_setting(c->r->store, "brownfield", 0, &on));
     return answer(c, json_pack("{s:b}", "enabled", (int)(on != 0)));
+}
+
+/* At most so many are ever listed: a label of each is looked up by name. */
+#define SERVICES_MAX 1000u
+#define SERVICES_PAGE 32u
+
+static bp_result services(struct call *c)
+{
+    struct bp_service page[SERVICES_PAGE];
+    struct list l = {.array = json_array()};
+    char after[BP_SERVICE_MAX + 1] = "";
+    size_t n = 0;
+    if (l.array == NULL) {
+        return BP_FAIL(NO_MEMORY);
+    }
+    do {
+        bp_result r = bp_store_services(c->r->store, bp_span_cstr(after), page, SERVICES_PAGE, &n);
+        for (size_t i = 0; i < n && !bp_failed(r); i++) {
+            r = append(&l, bp_api_service(&page[i]));
+        }
+        if (bp_failed(r)) {
+            json_decref(l.array);
+            return r;
+        }
+        memcpy(after, n > 0 ? page[n - 1].name : "", sizeof after);
+    } while (n == SERVICES_PAGE && l.n < SERVICES_MAX);
+    return answer(c, json_pack("{s:o}", "services", l.array));
+}
+
+static bp_result outage(struct call *c)
+{
+    int64_t ms = 0;
+    BP_TRY(bp_store_setting(c->r->store, "outage-tolerance-ms", BP_OUTAGE_MS, &ms));
+    return answer(c, json_pack("{s:I}", "seconds", (json_int_t)(ms / 1000)));
+}
+
+static bp_result renewal(struct call *c)
+{
+    int64_t from = 0;
+    int64_t until = 0;
+    BP_TRY(bp_store_setting(c->r->store, "renew-from-permille", BP_RENEW_FROM, &from));
+    BP_TRY(bp_store_setting(c->r->store, "renew-until-permille", BP_RENEW_UNTIL, &until));
+    return answer(c, json_pack("{s:I, s:I}", "from", (json_int_t)(from / 10), "until", (json_int_t)(until / 10)));
 }
 
 /* -- the log ----------------------------------------------------------------------------------- */
@@ -1073,7 +1225,10 @@ static handler *const handlers[BP_API_COUNT] = {
     [BP_API_VERDICTS] = verdicts,   [BP_API_BUNDLE] = bundle,         [BP_API_RELEASES] = releases,
     [BP_API_RELEASE] = release,     [BP_API_POLICY] = policy,         [BP_API_EVENTS] = events,
     [BP_API_EVENT] = event,         [BP_API_PROOF] = proof,           [BP_API_CHECKPOINT] = checkpoint,
+    [BP_API_SERVICES] = services,   [BP_API_OUTAGE] = outage,           [BP_API_RENEWAL] = renewal,
     [BP_API_TILE] = log_tile,       [BP_API_BROWNFIELD] = brownfield, [BP_API_POLICY_CHECK] = policy_check,
+    [BP_API_POSITIONS] = positions, [BP_API_POSITION] = position,     [BP_API_ACTIONS] = actions,
+    [BP_API_ACTION] = action,
 };
 
 static bp_result handle(struct call *c)

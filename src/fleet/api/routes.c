@@ -185,11 +185,12 @@ static int digit(uint8_t c)
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-static bool decode(bp_span v, char *room, size_t cap, bp_span *ret)
+/* What a plus sign stands for differs between a query and a path. */
+static bool decode(bp_span v, char plus, char *room, size_t cap, bp_span *ret)
 {
     size_t n = 0;
     for (size_t i = 0; i < v.n; i++) {
-        int c = v.p[i] == '+' ? ' ' : v.p[i];
+        int c = v.p[i] == '+' ? plus : v.p[i];
         if (c == '%') {
             if (i + 2 >= v.n || digit(v.p[i + 1]) < 0 || digit(v.p[i + 2]) < 0) {
                 return false;
@@ -207,6 +208,11 @@ static bool decode(bp_span v, char *room, size_t cap, bp_span *ret)
     return true;
 }
 
+bool bp_api_param(bp_span param, char *room, size_t cap, bp_span *ret)
+{
+    return decode(param, '+', room, cap, ret);
+}
+
 bool bp_api_query(bp_span query, const char *name, char *room, size_t cap, bp_span *ret)
 {
     const size_t n = strlen(name);
@@ -218,7 +224,7 @@ bool bp_api_query(bp_span query, const char *name, char *room, size_t cap, bp_sp
             end++;
         }
         if (end - at > n && query.p[at + n] == '=' && memcmp(query.p + at, name, n) == 0) {
-            return decode(bp_span_sub(query, at + n + 1, end - at - n - 1), room, cap, ret);
+            return decode(bp_span_sub(query, at + n + 1, end - at - n - 1), ' ', room, cap, ret);
         }
         at = end + 1;
     }

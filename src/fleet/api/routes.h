@@ -49,8 +49,38 @@
       BP_ROUTE_JSON, BP_ROUTE_BODY, "Revoke a device for good")                                        \
     X(RETIRE, "POST", "/devices/{id}/retire", ADMIN, "devices", NO, DEVICE_RETIRED, KEEPER,        \
       BP_ROUTE_JSON, BP_ROUTE_BODY, "Retire a device for good")                                        \
+    X(PERMIT, "POST", "/devices/{id}/permit", ADMIN, "devices", NO, RETURN_PERMITTED, KEEPER,      \
+      BP_ROUTE_JSON, BP_ROUTE_BODY, "Permit one return of a retired device")                           \
+    X(DECOMMISSION, "GET", "/devices/{id}/decommission", ADMIN, "devices", NO, DECOMMISSION_READ,  \
+      KEEPER, BP_ROUTE_NOTHING, 0, "The certificate of decommissioning of a retired device")       \
+    X(OWNERSHIP, "GET", "/ownership/{id}", VIEWER, "devices", NO, NONE, KEEPER, BP_ROUTE_NOTHING,  \
+      0, "The chain of ownership of a device")                                                     \
+    X(OWNERSHIP_PUT, "POST", "/ownership", ADMIN, "devices", NO, OWNERSHIP_IMPORTED, KEEPER,       \
+      BP_ROUTE_JSON, BP_ROUTE_BODY, "Import a chain of ownership, or continue one")                    \
     X(INVITE, "POST", "/invitations", ADMIN, "devices", NO, INVITATION_MADE, KEEPER, BP_ROUTE_JSON,  \
       BP_ROUTE_BODY, "Invite a device")                                                              \
+    X(MANIFEST_IMPORT, "POST", "/manifests", ADMIN, "devices", NO, MANIFEST_IMPORTED, KEEPER,      \
+      BP_ROUTE_COSE, BP_ROUTE_RELEASE, "Import a maker's batch manifest")                          \
+    X(POSITIONS, "GET", "/positions", VIEWER, "positions", NO, NONE, READER, BP_ROUTE_NOTHING, 0,      \
+      "List positions")                                                                            \
+    X(POSITION_NEW, "POST", "/positions", ADMIN, "positions", NO, POSITION_MADE, KEEPER,             \
+      BP_ROUTE_JSON, BP_ROUTE_BODY, "Make a position")                                               \
+    X(POSITION, "GET", "/positions/{tag}", VIEWER, "positions", NO, NONE, READER, BP_ROUTE_NOTHING,  \
+      0, "One position")                                                                           \
+    X(POSITION_ASSIGN, "POST", "/positions/{tag}/assign", ADMIN, "positions", NO, POSITION_FILLED,   \
+      KEEPER, BP_ROUTE_JSON, BP_ROUTE_BODY, "Put a device into a position that nobody fills")          \
+    X(POSITION_REPLACE, "POST", "/positions/{tag}/replace", ADMIN, "positions", NO, DEVICE_REPLACED, \
+      KEEPER, BP_ROUTE_JSON, BP_ROUTE_BODY, "Move a position to a spare; the old device retires")      \
+    X(SUCCEED, "POST", "/devices/{id}/succeed", ADMIN, "devices", NO, SUCCESSION_PROPOSED, KEEPER,   \
+      BP_ROUTE_JSON, BP_ROUTE_BODY, "Propose that another device goes on as this one")                 \
+    X(ACTIONS, "GET", "/actions", VIEWER, "actions", NO, NONE, READER, BP_ROUTE_NOTHING, 0,            \
+      "List acts that need two people")                                                            \
+    X(ACTION, "GET", "/actions/{id}", VIEWER, "actions", NO, NONE, READER, BP_ROUTE_NOTHING, 0,        \
+      "One act that needs two people")                                                             \
+    X(ACTION_APPROVE, "POST", "/actions/{id}/approve", ADMIN, "actions", NO, DEVICE_SUCCEEDED, KEEPER, \
+      BP_ROUTE_JSON, BP_ROUTE_BODY, "Approve an act of somebody else, which does it")                  \
+    X(ACTION_REJECT, "POST", "/actions/{id}/reject", ADMIN, "actions", NO, SUCCESSION_REJECTED,        \
+      KEEPER, BP_ROUTE_JSON, BP_ROUTE_BODY, "End an act without doing it")                             \
     X(RELEASES, "GET", "/releases", VIEWER, "releases", NO, NONE, READER, BP_ROUTE_NOTHING, 0,       \
       "List releases")                                                                             \
     X(RELEASE, "GET", "/releases/{id}", VIEWER, "releases", NO, NONE, READER, BP_ROUTE_NOTHING, 0,   \
@@ -82,6 +112,20 @@
       "Whether devices that cannot attest get certificates")                                       \
     X(BROWNFIELD_PUT, "PUT", "/brownfield", ADMIN, "settings", NO, SETTING_CHANGED, KEEPER,        \
       BP_ROUTE_JSON, BP_ROUTE_BODY, "Switch certificates for devices that cannot attest")              \
+    X(SERVICES, "GET", "/services", VIEWER, "settings", NO, NONE, READER, BP_ROUTE_NOTHING, 0,       \
+      "Services that devices may have application certificates for")                               \
+    X(SERVICE_NEW, "POST", "/services", ADMIN, "settings", NO, SERVICE_ADDED, KEEPER,              \
+      BP_ROUTE_JSON, BP_ROUTE_BODY, "Let devices have certificates for a service")                     \
+    X(SERVICE_END, "DELETE", "/services/{name}", ADMIN, "settings", NO, SERVICE_REMOVED, KEEPER,   \
+      BP_ROUTE_NOTHING, 0, "Issue no more certificates for a service")                               \
+    X(OUTAGE, "GET", "/outage-tolerance", VIEWER, "settings", NO, NONE, READER, BP_ROUTE_NOTHING, 0, \
+      "How long the site goes on without this server")                                             \
+    X(OUTAGE_PUT, "PUT", "/outage-tolerance", ADMIN, "settings", NO, SETTING_CHANGED, KEEPER,      \
+      BP_ROUTE_JSON, BP_ROUTE_BODY, "Set how long the site goes on without this server")               \
+    X(RENEWAL, "GET", "/renewal-window", VIEWER, "settings", NO, NONE, READER, BP_ROUTE_NOTHING, 0,  \
+      "In which part of their certificates' life devices renew them")                              \
+    X(RENEWAL_PUT, "PUT", "/renewal-window", ADMIN, "settings", NO, SETTING_CHANGED, KEEPER,       \
+      BP_ROUTE_JSON, BP_ROUTE_BODY, "Set in which part of their certificates' life devices renew them") \
     X(STREAM, "GET", "/stream", VIEWER, "log", NO, NONE, FRONT, BP_ROUTE_NOTHING, 0,                 \
       "Changes as server-sent events")
 

@@ -6,12 +6,18 @@
 #include "base/secret.h"
 #include "codec/base64.h"
 #include "codec/cbor.h"
+#include "codec/decommission.h"
+#include "codec/event.h"
 #include "codec/x509.h"
 #include "core/devid.h"
 #include "fleet/api/internal.h"
 #include "fleet/api/judge.h"
+#include "pki/x509.h"
 #include "fleet/ipc/message.h"
+#include "fleet/registry/expected.h"
+#include "fleet/registry/ownership.h"
 #include "fleet/releases/releases.h"
+#include "fleet/store/lists.h"
 #include "platform/alloc.h"
 
 #define BP_MODULE API
@@ -405,22 +411,34 @@ static bp_result answer_device(struct call *c, const struct bp_device *d)
     return bp_api_json(&c->room, 200, bp_api_summary(&item), c->ret);
 }
 
+/* A place is told whole, or by the position that it binds to. */
 #define PLACE_MEMBERS                                                                                                  \
-    {.name = "zone", .kind = BP_MEMBER_TEXT, .required = true, .max = BP_NAME_MAX},                                    \
+    {.name = "zone", .kind = BP_MEMBER_TEXT, .max = BP_NAME_MAX},                                                      \
         {.name = "site", .kind = BP_MEMBER_TEXT, .max = BP_NAME_MAX},                                                  \
         {.name = "model", .kind = BP_MEMBER_TEXT, .max = BP_NAME_MAX},                                                 \
+        {.name = "name", .kind = BP_MEMBER_TEXT, .max = BP_NAME_MAX},                                                  \
     {                                                                                                                  \
-        .name = "name", .kind = BP_MEMBER_TEXT, .max = BP_NAME_MAX                                                     \
+        .name = "position", .kind = BP_MEMBER_TEXT, .max = BP_NAME_MAX                                                 \
     }
+enum { ZONE, SITE, MODEL, NAME, POSITION, PLACE_COUNT };
 
 static struct bp_place place_of(const struct bp_member *m)
 {
     struct bp_place p;
-    copy(m[0].text, p.zone, sizeof p.zone);
-    copy(m[1].text, p.site, sizeof p.site);
-    copy(m[2].text, p.model, sizeof p.model);
-    copy(m[3].text, p.name, sizeof p.name);
+    copy(m[ZONE].text, p.zone, sizeof p.zone);
+    copy(m[SITE].text, p.site, sizeof p.site);
+    copy(m[MODEL].text, p.model, sizeof p.model);
+    copy(m[NAME].text, p.name, sizeof p.name);
     return p;
+}
+
+static bp_result check_place(struct call *c, const struct bp_member *m)
+{
+    const bool other = m[ZONE].given || m[SITE].given || m[MODEL].given || m[NAME].given;
+    if (m[POSITION].given) {
+        return other ? refuse(c, BP_P_VALUE, "position: zone, site, model and name are the position's own") : BP_OK;
+    }
+    return m[ZONE].given ? BP_OK : refuse(c, BP_P_VALUE, "zone");
 }
 
 static bp_result approve(struct call *c)
@@ -428,11 +446,124 @@ static bp_result approve(struct call *c)
     struct bp_member m[] = {PLACE_MEMBERS};
     struct bp_device d;
     enum bp_problem p = BP_P_NONE;
-    BP_TRY(members(c, m, 4));
+    BP_TRY(members(c, m, PLACE_COUNT));
+    BP_TRY(check_place(c, m));
     BP_TRY(find_device(c, &d));
     const struct bp_place place = place_of(m);
-    const bp_result r = bp_registry_approve(c->t->registry, d.n, &place, actor(c), &p);
-    return bp_failed(r) ? passed(c, r, p, "") : answer_device(c, &d);
+    const bp_result r = m[POSITION].given
+                            ? bp_registry_approve_at(c->t->registry, d.n, m[POSITION].text, actor(c), &p)
+                            : bp_registry_approve(c->t->registry, d.n, &place, actor(c), &p);
+    return bp_failed(r) ? passed(c, r, p, m[POSITION].given && p == BP_P_NOT_FOUND ? "position" : "") : answer_device(c, &d);
+}
+
+/* -- positions --------------------------------------------------------------------------------- */
+static bp_result answer_position(struct call *c, bp_span tag, uint16_t status)
+{
+    struct bp_position p;
+    BP_TRY(bp_store_position_by_tag(c->t->store, tag, &p));
+    return bp_api_json(&c->room, status, bp_api_position(c->t->store, &p), c->ret);
+}
+
+static bp_result position_new(struct call *c)
+{
+    struct bp_member m[] = {PLACE_MEMBERS};
+    enum bp_problem p = BP_P_NONE;
+    m[ZONE].required = true;
+    m[POSITION].required = true;
+    BP_TRY(members(c, m, PLACE_COUNT));
+    const struct bp_place place = place_of(m);
+    const bp_result r = bp_registry_position_make(c->t->registry, m[POSITION].text, &place, actor(c), &p);
+    return bp_failed(r) ? passed(c, r, p, "position or zone") : answer_position(c, m[POSITION].text, 201);
+}
+
+/* Who takes a position: a device by its whole id. */
+static bp_result device_named(struct call *c, bp_span hex, struct bp_device *ret)
+{
+    uint8_t id[BP_ID_SIZE];
+    if (bp_failed(bp_devid_from_hex(hex, id))) {
+        return refuse(c, BP_P_VALUE, "device");
+    }
+    const bp_result r = bp_store_device_by_id(c->t->store, BP_SPAN_OF(id), ret);
+    return bp_is(r, BP_E_NOT_FOUND) ? refuse(c, BP_P_NOT_FOUND, "there is no such device") : r;
+}
+
+static bp_result tag_of(struct call *c, char room[BP_NAME_MAX + 1], bp_span *ret)
+{
+    return bp_api_param(c->m.param[0], room, BP_NAME_MAX + 1, ret) ? BP_OK : refuse(c, BP_P_NOT_FOUND, "there is no such position");
+}
+
+static bp_result position_assign(struct call *c)
+{
+    struct bp_member m[] = {{.name = "device", .kind = BP_MEMBER_TEXT, .required = true, .max = 2 * BP_ID_SIZE}};
+    char room[BP_NAME_MAX + 1];
+    bp_span tag = BP_SPAN_EMPTY;
+    struct bp_device d;
+    enum bp_problem p = BP_P_NONE;
+    BP_TRY(members(c, m, 1));
+    BP_TRY(tag_of(c, room, &tag));
+    BP_TRY(device_named(c, m[0].text, &d));
+    const bp_result r = bp_registry_assign(c->t->registry, tag, d.n, actor(c), &p);
+    return bp_failed(r) ? passed(c, r, p, p == BP_P_WRONG_STATE ? bp_device_state_name(d.state) : "")
+                        : answer_position(c, tag, 200);
+}
+
+static bp_result position_replace(struct call *c)
+{
+    struct bp_member m[] = {{.name = "device", .kind = BP_MEMBER_TEXT, .required = true, .max = 2 * BP_ID_SIZE},
+                            {.name = "reason", .kind = BP_MEMBER_TEXT, .max = 256}};
+    char room[BP_NAME_MAX + 1];
+    bp_span tag = BP_SPAN_EMPTY;
+    struct bp_device d;
+    const char *why = "";
+    enum bp_problem p = BP_P_NONE;
+    BP_TRY(members(c, m, 2));
+    BP_TRY(tag_of(c, room, &tag));
+    BP_TRY(device_named(c, m[0].text, &d));
+    const bp_span reason = m[1].text.n > 0 ? m[1].text : BP_SPAN_STR("replaced by a spare");
+    const bp_result r = bp_registry_replace(c->t->registry, tag, d.n, reason, actor(c), &why, &p);
+    return bp_failed(r) ? passed(c, r, p, why) : answer_position(c, tag, 200);
+}
+
+/* -- acts of two people ------------------------------------------------------------------------ */
+static bp_result succeed(struct call *c)
+{
+    struct bp_member m[] = {{.name = "successor", .kind = BP_MEMBER_TEXT, .required = true, .max = 2 * BP_ID_SIZE},
+                            {.name = "reason", .kind = BP_MEMBER_TEXT, .required = true, .max = 256}};
+    struct bp_device old, d;
+    struct bp_action a;
+    const char *why = "";
+    enum bp_problem p = BP_P_NONE;
+    BP_TRY(members(c, m, 2));
+    BP_TRY(find_device(c, &old));
+    BP_TRY(device_named(c, m[0].text, &d));
+    const bp_result r = bp_registry_propose(c->t->registry, old.n, d.n, m[1].text, &c->who.who, &a, &why, &p);
+    return bp_failed(r) ? passed(c, r, p, why) : bp_api_json(&c->room, 201, bp_api_action(c->t->store, &a, c->t->now_ms), c->ret);
+}
+
+static bp_result action_decide(struct call *c)
+{
+    const bool approves = c->m.id == BP_API_ACTION_APPROVE;
+    struct bp_member m[] = {{.name = approves ? "digest" : "reason", .kind = BP_MEMBER_TEXT, .required = true, .max = 256}};
+    struct bp_action a;
+    uint8_t id[sizeof a.id];
+    uint8_t digest[BP_DIGEST_SIZE] = {0};
+    const char *why = "";
+    enum bp_problem p = BP_P_NONE;
+    BP_TRY(members(c, m, 1));
+    if (!bp_api_unhex(c->m.param[0], id, sizeof id)) {
+        return refuse(c, BP_P_NOT_FOUND, "there is no such act");
+    }
+    if (approves && !bp_api_unhex(m[0].text, digest, sizeof digest)) {
+        return refuse(c, BP_P_VALUE, "digest");
+    }
+    const bp_result r =
+        approves ? bp_registry_action_approve(c->t->registry, BP_SPAN_OF(id), BP_SPAN_OF(digest), &c->who.who, &why, &p)
+                 : bp_registry_action_reject(c->t->registry, BP_SPAN_OF(id), m[0].text, &c->who.who, &p);
+    if (bp_failed(r)) {
+        return passed(c, r, p, why);
+    }
+    BP_TRY(bp_store_action(c->t->store, BP_SPAN_OF(id), &a));
+    return bp_api_json(&c->room, 200, bp_api_action(c->t->store, &a, c->t->now_ms), c->ret);
 }
 
 static bp_result act_on_device(struct call *c)
@@ -505,23 +636,230 @@ static bp_result escrow(struct call *c)
                        c->ret);
 }
 
+static bp_result permit(struct call *c)
+{
+    struct bp_member m[] = {{.name = "reason", .kind = BP_MEMBER_TEXT, .required = true, .max = 256}};
+    struct bp_device d;
+    enum bp_problem p = BP_P_NONE;
+    BP_TRY(members(c, m, 1));
+    BP_TRY(find_device(c, &d));
+    const bp_result r = bp_registry_permit(c->t->registry, d.n, m[0].text, actor(c), &p);
+    return bp_failed(r) ? passed(c, r, p, bp_device_state_name(d.state)) : answer_device(c, &d);
+}
+
+/* -- decommissioning --------------------------------------------------------------------------- */
+/* What the log says of the retirement, and the room that the statement points into. */
+struct retirement {
+    struct bp_device d;
+    struct bp_decommission v;
+    struct bp_key key[BP_DECOMMISSION_KEYS_MAX];
+    uint8_t digest[BP_DIGEST_SIZE];
+    char reason[BP_REASON_MAX + 1];
+    char actor[BP_NAME_MAX + 1];
+    bool is_found;
+    uint8_t payload[BP_DECOMMISSION_MAX];
+};
+
+static bp_result take_event(void *self, const struct bp_event_item *e)
+{
+    struct retirement *x = self;
+    struct bp_event event;
+    if ((x->is_found && e->number < x->v.event) || bp_failed(bp_event_read(e->body, &event))) {
+        return BP_OK;
+    }
+    const struct bp_event_detail *why = bp_event_detail_of(&event, BP_SPAN_STR("reason"));
+    x->is_found = true;
+    x->v.event = e->number;
+    x->v.retired_ms = event.time_ms;
+    copy(why != NULL ? why->bytes : BP_SPAN_EMPTY, x->reason, sizeof x->reason);
+    copy(event.actor, x->actor, sizeof x->actor);
+    if (e->digest.n == sizeof x->digest) {
+        memcpy(x->digest, e->digest.p, sizeof x->digest);
+    }
+    return BP_OK;
+}
+
+static bp_result write_retirement(struct call *c, struct retirement *x, size_t *ret_n)
+{
+    /* Each of these ends a device for good; the newest counts, for it may have come back by a permit. */
+    static const uint32_t ends[] = {BP_EV_DEVICE_RETIRED, BP_EV_DEVICE_REPLACED, BP_EV_DEVICE_SUCCEEDED};
+    uint64_t last = 0;
+    bool more = false;
+    size_t n = 0;
+    if (x->d.state != BP_ST_RETIRED) {
+        return refuse(c, BP_P_WRONG_STATE, bp_device_state_name(x->d.state));
+    }
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        const struct bp_event_filter filter = {.device = x->d.n, .type = ends[i], .from = INT64_MAX};
+        BP_TRY(bp_list_events(c->t->store, &filter, 1, &last, &more, take_event, x));
+    }
+    BP_TRY(bp_store_key_of(c->t->store, x->d.n, x->key, BP_DECOMMISSION_KEYS_MAX, &n));
+    if (!x->is_found || n == 0) {
+        return refuse(c, BP_P_NOT_FOUND, "the log has no event of its retirement any more");
+    }
+    x->v.device_id = BP_SPAN_OF(x->d.id);
+    x->v.pseudonym = bp_span_cstr(x->d.pseudonym);
+    x->v.reason = bp_span_cstr(x->reason);
+    x->v.actor = bp_span_cstr(x->actor);
+    x->v.digest = BP_SPAN_OF(x->digest);
+    for (size_t i = 0; i < n; i++) {
+        x->v.key[x->v.keys++] = BP_SPAN_OF(x->key[i].spki);
+    }
+    return bp_decommission_write(&x->v, x->payload, sizeof x->payload, ret_n);
+}
+
+/* The signer's answer becomes a file that anybody can check with the root. */
+static bp_result decommission_then(void *self, struct bp_turn *t, uint64_t status, bp_span body, bp_span kept,
+                                   struct bp_ex_answer *ret)
+{
+    const struct bp_api_writer *w = self;
+    struct bp_api_room room = {t->room, t->room_cap, 0};
+    struct bp_decommission_file file = {.root = w->root_der, .signer = w->bind_der};
+    size_t n = 0;
+    (void)kept;
+    if (status != 0 || bp_failed(bp_msg_bytes_read(body, &file.statement))) {
+        bp_api_problem(&room, status == 0 ? BP_P_UNAVAILABLE : (enum bp_problem)status, "the certificate was not signed", 5, ret);
+        return BP_OK;
+    }
+    BP_TRY(bp_decommission_file_write(&file, t->room, t->room_cap, &n));
+    *ret = (struct bp_ex_answer){.status = 200, .content_type = BP_SPAN_STR("application/cbor"), .body = bp_span_of(t->room, n)};
+    return BP_OK;
+}
+
+static bp_result decommission(struct call *c)
+{
+    size_t n = 0;
+    size_t asked = 0;
+    struct retirement *x = bp_alloc(sizeof *x);
+    uint8_t *ask = bp_alloc(BP_DECOMMISSION_MAX + 64);
+    bp_result r = x != NULL && ask != NULL ? find_device(c, &x->d) : BP_FAIL(NO_MEMORY);
+    if (!bp_failed(r)) {
+        r = write_retirement(c, x, &n);
+    }
+    if (!bp_failed(r)) {
+        r = note_of(c, BP_EV_DECOMMISSION_READ, &x->d);
+    }
+    if (!bp_failed(r)) {
+        r = bp_msg_bytes_write(bp_span_of(x->payload, n), ask, BP_DECOMMISSION_MAX + 64, &asked);
+    }
+    if (!bp_failed(r)) {
+        c->t->ask.body = bp_api_put(&c->room, bp_span_of(ask, asked));
+        c->t->ask.keep = bp_api_put(&c->room, BP_SPAN_OF(x->d.id));
+        c->t->ask.op = "decommission";
+        c->t->ask.then = decommission_then;
+    }
+    bp_free(ask);
+    bp_free(x);
+    return r;
+}
+
+/* -- ownership --------------------------------------------------------------------------------- */
+#define CHAIN_TEXT_MAX BP_BASE64_SIZE(BP_OWNERSHIP_FILE_MAX)
+
+static const char *phase_name(enum bp_owned_phase phase)
+{
+    static const char *const names[] = {"", "ours", "handed-over", "gone"};
+    return (unsigned)phase < sizeof names / sizeof names[0] ? names[phase] : "";
+}
+
+static bp_result answer_owned(struct call *c, bp_span id, uint16_t status)
+{
+    struct bp_owned o;
+    size_t n = 0;
+    const bp_result got = bp_store_owned(c->t->store, id, &o);
+    if (bp_is(got, BP_E_NOT_FOUND)) {
+        return refuse(c, BP_P_NO_OWNERSHIP, "");
+    }
+    BP_TRY(got);
+    uint8_t *chain = bp_alloc(BP_OWNERSHIP_FILE_MAX);
+    char *text = bp_alloc(CHAIN_TEXT_MAX);
+    bp_result r = chain != NULL && text != NULL ? BP_OK : BP_FAIL(NO_MEMORY);
+    if (!bp_failed(r)) {
+        r = bp_registry_chain(c->t->registry, id, o.phase == BP_OWNED_OURS ? c->w->owner_card : BP_SPAN_EMPTY, chain,
+                              BP_OWNERSHIP_FILE_MAX, &n);
+    }
+    if (!bp_failed(r)) {
+        bp_wr wr = bp_wr_over(text, CHAIN_TEXT_MAX);
+        bp_base64_write(&wr, bp_span_of(chain, n));
+        r = bp_api_json(&c->room, status,
+                        json_pack("{s:o, s:s, s:i, s:o, s:o, s:o, s:s%}", "device", bp_api_hex(id), "phase",
+                                  phase_name(o.phase), "epoch", (int)o.epoch, "head", bp_api_hex(BP_SPAN_OF(o.head)), "since",
+                                  bp_api_time(o.at_ms), "left", json_boolean(o.erasure.n != 0), "chain", text,
+                                  bp_wr_span(&wr).n),
+                        c->ret);
+    }
+    bp_free(chain);
+    bp_free(text);
+    return r;
+}
+
+static bp_result ownership_get(struct call *c)
+{
+    uint8_t id[BP_ID_SIZE];
+    return bp_failed(bp_devid_from_hex(c->m.param[0], id)) ? refuse(c, BP_P_NO_OWNERSHIP, "")
+                                                            : answer_owned(c, BP_SPAN_OF(id), 200);
+}
+
+/* What is refused is told in an event, so the act is kept all the same. */
+static bp_result own(struct call *c, bp_span chain, const struct bp_place *place)
+{
+    struct bp_owned o;
+    char detail[BP_REASON_MAX + 1];
+    enum bp_problem p = BP_P_NONE;
+    const bp_result r =
+        bp_registry_own(c->t->registry, chain, c->w->owner_card, place, actor(c), &o, detail, &p);
+    if (bp_is(r, BP_E_DENIED) && p != BP_P_NONE) {
+        return told(c, p, detail);
+    }
+    BP_TRY(r);
+    return answer_owned(c, BP_SPAN_OF(o.id), 201);
+}
+
+static bp_result ownership_put(struct call *c)
+{
+    struct bp_member m[] = {{.name = "zone", .kind = BP_MEMBER_TEXT, .max = BP_NAME_MAX},
+                            {.name = "site", .kind = BP_MEMBER_TEXT, .max = BP_NAME_MAX},
+                            {.name = "model", .kind = BP_MEMBER_TEXT, .max = BP_NAME_MAX},
+                            {.name = "name", .kind = BP_MEMBER_TEXT, .max = BP_NAME_MAX},
+                            {.name = "chain", .kind = BP_MEMBER_TEXT, .required = true, .max = CHAIN_TEXT_MAX}};
+    BP_TRY(members(c, m, 5));
+    if (c->w->owner_card.n == 0) {
+        return refuse(c, BP_P_OWNERSHIP, "this server has no owner's card (bedplate ownership card makes one)");
+    }
+    const struct bp_place place = place_of(m);
+    uint8_t *chain = bp_alloc(BP_OWNERSHIP_FILE_MAX);
+    if (chain == NULL) {
+        return BP_FAIL(NO_MEMORY);
+    }
+    bp_wr wr = bp_wr_over(chain, BP_OWNERSHIP_FILE_MAX);
+    bp_base64_read(&wr, m[4].text);
+    const bp_result r = bp_failed(bp_wr_finish(&wr)) ? refuse(c, BP_P_MALFORMED, "chain is not base64")
+                                                     : own(c, bp_wr_span(&wr), &place);
+    bp_free(chain);
+    return r;
+}
+
 static bp_result invite(struct call *c)
 {
     struct bp_member m[] = {PLACE_MEMBERS, {.name = "expires_s", .kind = BP_MEMBER_INT}};
+    const struct bp_member *expires = &m[PLACE_COUNT];
     char code[BP_CODE_TEXT + 1];
     char line[512];
     uint8_t root[32];
     char root_hex[65];
     enum bp_problem p = BP_P_NONE;
-    BP_TRY(members(c, m, 5));
+    BP_TRY(members(c, m, PLACE_COUNT + 1));
+    BP_TRY(check_place(c, m));
     int64_t in_ms = BP_INVITATION_MS;
-    if (m[4].given) {
-        in_ms = m[4].number > 0 && m[4].number <= BP_INVITATION_MAX_MS / 1000 ? m[4].number * 1000 : 0;
+    if (expires->given) {
+        in_ms = expires->number > 0 && expires->number <= BP_INVITATION_MAX_MS / 1000 ? expires->number * 1000 : 0;
     }
-    const struct bp_place place = place_of(m);
-    const bp_result r = bp_registry_invite(c->t->registry, &place, in_ms, actor(c), code, &p);
+    struct bp_place place = place_of(m);
+    const bp_result r = m[POSITION].given
+                            ? bp_registry_invite_to(c->t->registry, m[POSITION].text, in_ms, actor(c), code, &place, &p)
+                            : bp_registry_invite(c->t->registry, &place, in_ms, actor(c), code, &p);
     if (bp_failed(r)) {
-        return passed(c, r, p, "zone or expires_s");
+        return passed(c, r, p, p == BP_P_VALUE ? "zone or expires_s" : p == BP_P_NOT_FOUND ? "position" : "");
     }
     BP_TRY(bp_hash(c->t->crypto, BP_HASH_SHA256, c->w->root_der, root));
     for (size_t i = 0; i < sizeof root; i++) {
@@ -570,6 +908,32 @@ static bp_result refused_text(struct call *c, enum bp_event_type type, enum bp_p
         {BP_SPAN_STR("reason"), BP_VAL_TEXT, 0, bp_span_cstr(detail[0] != 0 ? detail : bp_problem_row(p).title)}};
     BP_TRY(note(c, type, d, 1));
     return told(c, p, detail);
+}
+
+static bp_result manifest_import(struct call *c)
+{
+    struct bp_import i;
+    uint8_t maker[BP_DIGEST_SIZE];
+    char hex[2 * BP_DIGEST_SIZE + 1], zone[BP_NAME_MAX + 1];
+    bp_span v = BP_SPAN_EMPTY, z = BP_SPAN_EMPTY;
+    enum bp_problem p = BP_P_NONE;
+    if (!bp_api_query(c->m.query, "maker", hex, sizeof hex, &v) || (v.n != 0 && !bp_api_unhex(v, maker, sizeof maker))) {
+        return refuse(c, BP_P_VALUE, "maker");
+    }
+    if (!bp_api_query(c->m.query, "zone", zone, sizeof zone, &z)) {
+        return refuse(c, BP_P_VALUE, "zone");
+    }
+    const bp_result got = bp_registry_import(c->t->registry, c->q->body, v.n != 0 ? BP_SPAN_OF(maker) : BP_SPAN_EMPTY, z,
+                                             actor(c), &i, &p);
+    if (bp_is(got, BP_E_DENIED)) {
+        return refused_text(c, BP_EV_MANIFEST_REFUSED, p, i.detail);
+    }
+    BP_TRY(got);
+    return bp_api_json(&c->room, 201,
+                       json_pack("{s:o, s:o, s:I, s:I, s:o, s:b}", "maker", bp_api_str(i.maker), "order", bp_api_str(i.order),
+                                 "batch", (json_int_t)i.batch, "units", (json_int_t)i.units, "zone", bp_api_text(z),
+                                 "pinned", (int)i.is_pinned_now),
+                       c->ret);
 }
 
 static bp_result release_import(struct call *c)
@@ -669,6 +1033,96 @@ static bp_result brownfield_put(struct call *c)
     return bp_api_json(&c->room, 200, json_pack("{s:b}", "enabled", (int)m[0].number), c->ret);
 }
 
+/* -- services ---------------------------------------------------------------------------------- */
+static bp_result answer_service(struct call *c, uint16_t status, const struct bp_service *v)
+{
+    return bp_api_json(&c->room, status, bp_api_service(v), c->ret);
+}
+
+static bp_result note_service(struct call *c, enum bp_event_type type, const struct bp_service *v)
+{
+    const struct bp_event_detail d[] = {{BP_SPAN_STR("service"), BP_VAL_TEXT, 0, bp_span_cstr(v->name)},
+                                        {BP_SPAN_STR("profile"), BP_VAL_TEXT, 0, bp_span_cstr(v->profile)},
+                                        {BP_SPAN_STR("zone"), BP_VAL_TEXT, 0, bp_span_cstr(v->zone)}};
+    return note(c, type, d, 3);
+}
+
+static bp_result service_new(struct call *c)
+{
+    struct bp_member m[] = {{.name = "name", .kind = BP_MEMBER_TEXT, .required = true, .max = BP_SERVICE_MAX},
+                            {.name = "profile", .kind = BP_MEMBER_TEXT, .required = true, .max = 16},
+                            {.name = "zone", .kind = BP_MEMBER_TEXT, .max = BP_NAME_MAX}};
+    struct bp_service v = {.at_ms = c->t->now_ms, .zone = "*"};
+    BP_TRY(members(c, m, 3));
+    if (!bp_cert_is_service(m[0].text)) {
+        return refuse(c, BP_P_VALUE, "name: a-z, 0-9 and hyphens");
+    }
+    if (!bp_cert_is_application(bp_cert_of_device(m[1].text))) {
+        return refuse(c, BP_P_VALUE, "profile: app-client, app-server or opcua");
+    }
+    copy(m[0].text, v.name, sizeof v.name);
+    copy(m[1].text, v.profile, sizeof v.profile);
+    if (m[2].text.n > 0) {
+        copy(m[2].text, v.zone, sizeof v.zone);
+    }
+    copy(actor(c), v.by, sizeof v.by);
+    const bp_result r = bp_store_service_add(c->t->store, &v);
+    if (bp_is(r, BP_E_EXISTS)) {
+        return refuse(c, BP_P_CONFLICT, "there is a service of this name");
+    }
+    BP_TRY(r);
+    BP_TRY(note_service(c, BP_EV_SERVICE_ADDED, &v));
+    return answer_service(c, 201, &v);
+}
+
+static bp_result service_end(struct call *c)
+{
+    struct bp_service v;
+    const bp_result r = bp_store_service(c->t->store, c->m.param[0], &v);
+    if (bp_is(r, BP_E_NOT_FOUND)) {
+        return refuse(c, BP_P_NOT_FOUND, "there is no such service");
+    }
+    BP_TRY(r);
+    BP_TRY(bp_store_service_remove(c->t->store, c->m.param[0]));
+    BP_TRY(note_service(c, BP_EV_SERVICE_REMOVED, &v));
+    return answer_service(c, 200, &v);
+}
+
+static bp_result outage_put(struct call *c)
+{
+    struct bp_member m[] = {{.name = "seconds", .kind = BP_MEMBER_INT, .required = true}};
+    BP_TRY(members(c, m, 1));
+    if (m[0].number < BP_OUTAGE_MIN_MS / 1000 || m[0].number > BP_OUTAGE_MAX_MS / 1000) {
+        return refuse(c, BP_P_VALUE, "seconds: from a minute to 180 days");
+    }
+    BP_TRY(bp_store_setting_set(c->t->store, "outage-tolerance-ms", m[0].number * 1000));
+    const struct bp_event_detail d[] = {{BP_SPAN_STR("setting"), BP_VAL_TEXT, 0, BP_SPAN_STR("outage-tolerance-ms")},
+                                        {BP_SPAN_STR("value"), BP_VAL_INT, m[0].number * 1000, BP_SPAN_EMPTY}};
+    BP_TRY(note(c, BP_EV_SETTING_CHANGED, d, 2));
+    c->t->effects->settings = true;
+    return bp_api_json(&c->room, 200, json_pack("{s:I}", "seconds", (json_int_t)m[0].number), c->ret);
+}
+
+static bp_result renewal_put(struct call *c)
+{
+    static const char *const names[] = {"renew-from-permille", "renew-until-permille"};
+    struct bp_member m[] = {{.name = "from", .kind = BP_MEMBER_INT, .required = true},
+                            {.name = "until", .kind = BP_MEMBER_INT, .required = true}};
+    BP_TRY(members(c, m, 2));
+    if (m[0].number < 0 || m[0].number > m[1].number || m[1].number > 90) {
+        return refuse(c, BP_P_VALUE, "from, until: percent, 0 to 90, in order");
+    }
+    for (size_t i = 0; i < 2; i++) {
+        BP_TRY(bp_store_setting_set(c->t->store, names[i], m[i].number * 10));
+        const struct bp_event_detail d[] = {{BP_SPAN_STR("setting"), BP_VAL_TEXT, 0, bp_span_cstr(names[i])},
+                                            {BP_SPAN_STR("value"), BP_VAL_INT, m[i].number * 10, BP_SPAN_EMPTY}};
+        BP_TRY(note(c, BP_EV_SETTING_CHANGED, d, 2));
+    }
+    c->t->effects->settings = true;
+    return bp_api_json(&c->room, 200,
+                       json_pack("{s:I, s:I}", "from", (json_int_t)m[0].number, "until", (json_int_t)m[1].number), c->ret);
+}
+
 /* -- dispatch ---------------------------------------------------------------------------------- */
 typedef bp_result handler(struct call *c);
 
@@ -685,13 +1139,28 @@ static handler *const handlers[BP_API_COUNT] = {
     [BP_API_RELEASE_DEVICE] = act_on_device,
     [BP_API_REVOKE] = act_on_device,
     [BP_API_RETIRE] = act_on_device,
+    [BP_API_PERMIT] = permit,
+    [BP_API_DECOMMISSION] = decommission,
+    [BP_API_OWNERSHIP] = ownership_get,
+    [BP_API_OWNERSHIP_PUT] = ownership_put,
     [BP_API_INVITE] = invite,
+    [BP_API_SUCCEED] = succeed,
+    [BP_API_ACTION_APPROVE] = action_decide,
+    [BP_API_ACTION_REJECT] = action_decide,
+    [BP_API_POSITION_NEW] = position_new,
+    [BP_API_POSITION_ASSIGN] = position_assign,
+    [BP_API_POSITION_REPLACE] = position_replace,
+    [BP_API_MANIFEST_IMPORT] = manifest_import,
     [BP_API_RELEASE_IMPORT] = release_import,
     [BP_API_RELEASE_ACCEPT] = release_move,
     [BP_API_RELEASE_DEPRECATE] = release_move,
     [BP_API_RELEASE_WITHDRAW] = release_move,
     [BP_API_POLICY_PUT] = policy_put,
     [BP_API_BROWNFIELD_PUT] = brownfield_put,
+    [BP_API_SERVICE_NEW] = service_new,
+    [BP_API_SERVICE_END] = service_end,
+    [BP_API_OUTAGE_PUT] = outage_put,
+    [BP_API_RENEWAL_PUT] = renewal_put,
 };
 
 bp_result bp_api_write(void *self, struct bp_turn *t, const struct bp_ex_request *q, struct bp_ex_answer *ret)

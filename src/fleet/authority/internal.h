@@ -20,6 +20,10 @@ struct bp_site_key_row {
 };
 extern const struct bp_site_key_row bp_site_key_rows[BP_SITE_KEYS];
 
+/* "issuing", "issuing-2": of the issuing CA of that number. */
+#define BP_SITE_ISSUING_TEXT 24u
+void bp_site_issuing_name(unsigned number, char ret[BP_SITE_ISSUING_TEXT]);
+
 /* A name of a host: letters, digits, dots and hyphens, and not an address (a label of digits only at the end). */
 bool bp_site_is_host(const char *s);
 /* UTF-8 without control characters, 1..BP_SITE_TEXT_MAX bytes. */

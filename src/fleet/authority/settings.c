@@ -9,9 +9,39 @@
 
 #define BP_MODULE AUTHORITY
 
-enum name { NAME, ORG, STATUS_URL, EVALUATION, NAMES };
-static const char *const names[NAMES] = {"name", "org", "status_url", "evaluation"};
-
+enum name {
+    NAME,
+    ORG,
+    STATUS_URL,
+    EVALUATION,
+    ISSUING_NUMBER,
+    ISSUING_OLD,
+    KEY_ISSUING,
+    KEY_ISSUING_OLD,
+    KEY_INFRA,
+    KEY_OPERATORS,
+    KEY_BROWNFIELD,
+    KEY_REACH,
+    NAMES
+};
+static const struct {
+    const char *name;
+    bool may_lack;
+    enum bp_site_key key; /* BP_SITE_KEYS: not a key's */
+} rows[NAMES] = {
+    [NAME] = {"name", false, BP_SITE_KEYS},
+    [ORG] = {"org", false, BP_SITE_KEYS},
+    [STATUS_URL] = {"status_url", false, BP_SITE_KEYS},
+    [EVALUATION] = {"evaluation", false, BP_SITE_KEYS},
+    [ISSUING_NUMBER] = {"issuing_number", true, BP_SITE_KEYS},
+    [ISSUING_OLD] = {"issuing_old", true, BP_SITE_KEYS},
+    [KEY_ISSUING] = {"key_issuing", true, BP_SITE_KEY_ISSUING},
+    [KEY_ISSUING_OLD] = {"key_issuing_old", true, BP_SITE_KEYS},
+    [KEY_INFRA] = {"key_infra", true, BP_SITE_KEY_INFRA},
+    [KEY_OPERATORS] = {"key_operators", true, BP_SITE_KEY_OPERATORS},
+    [KEY_BROWNFIELD] = {"key_brownfield", true, BP_SITE_KEY_BROWNFIELD},
+    [KEY_REACH] = {"key_reach", true, BP_SITE_KEYS},
+};
 
 struct reading {
     yaml_parser_t parser;
@@ -87,6 +117,41 @@ static bool set_flag(bool *ret, const yaml_event_t *e)
     return *ret || strcmp(text, "false") == 0;
 }
 
+static bool is_uri(const char *s)
+{
+    struct bp_pkcs11_uri uri;
+    return !bp_failed(bp_pkcs11_uri_read(bp_span_cstr(s), &uri)) && (uri.object[0] != 0 || uri.id_n > 0);
+}
+
+/* Absolute paths, one space between them. */
+static bool is_reach(const char *s)
+{
+    size_t paths = 0;
+    for (const char *p = s; *p != 0; p++) {
+        if (p == s || p[-1] == ' ') {
+            paths++;
+            if (*p != '/') {
+                return false;
+            }
+        }
+    }
+    return bp_site_is_text(s) && paths <= BP_SITE_REACH_MAX && s[strlen(s) - 1] != ' ';
+}
+
+static bool set_number(unsigned *ret, const yaml_event_t *e)
+{
+    char text[4] = "";
+    if (e->data.scalar.style != YAML_PLAIN_SCALAR_STYLE || !set_text(text, sizeof text - 1, e) || text[0] < '1' ||
+        text[0] > '9' || strspn(text, "0123456789") != strlen(text)) {
+        return false;
+    }
+    *ret = 0;
+    for (const char *p = text; *p != 0; p++) {
+        *ret = *ret * 10 + (unsigned)(*p - '0');
+    }
+    return true;
+}
+
 static bool set_value(struct bp_site_settings *s, enum name which, const yaml_event_t *e)
 {
     switch (which) {
@@ -98,10 +163,39 @@ static bool set_value(struct bp_site_settings *s, enum name which, const yaml_ev
         return set_text(s->status_url, sizeof s->status_url - 1, e) && is_url(s->status_url);
     case EVALUATION:
         return set_flag(&s->evaluation, e);
+    case ISSUING_NUMBER:
+        return set_number(&s->issuing_number, e);
+    case ISSUING_OLD:
+        return set_flag(&s->issuing_old, e);
+    case KEY_ISSUING_OLD:
+        return set_text(s->key_issuing_old, sizeof s->key_issuing_old - 1, e) && is_uri(s->key_issuing_old);
+    case KEY_ISSUING:
+    case KEY_INFRA:
+    case KEY_OPERATORS:
+    case KEY_BROWNFIELD:
+        return set_text(s->key_uri[rows[which].key], sizeof s->key_uri[0] - 1, e) && is_uri(s->key_uri[rows[which].key]);
+    case KEY_REACH:
+        return set_text(s->key_reach, sizeof s->key_reach - 1, e) && is_reach(s->key_reach);
     case NAMES:
         break;
     }
     return false;
+}
+
+/* An old key belongs to an old issuer, and that one comes before a first. */
+static bool is_consistent(const struct bp_site_settings *s)
+{
+    return (!s->issuing_old || s->issuing_number > 0) && (s->key_issuing_old[0] == 0 || s->issuing_old);
+}
+
+static bool has_all(unsigned seen)
+{
+    for (unsigned i = 0; i < NAMES; i++) {
+        if (!rows[i].may_lack && (seen >> i & 1u) == 0) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static enum name name_of(const yaml_event_t *e)
@@ -111,7 +205,7 @@ static enum name name_of(const yaml_event_t *e)
         return NAMES;
     }
     enum name n = NAME;
-    while (n < NAMES && strcmp(text, names[n]) != 0) {
+    while (n < NAMES && strcmp(text, rows[n].name) != 0) {
         n = (enum name)(n + 1);
     }
     return n;
@@ -142,7 +236,7 @@ static bp_result pairs(struct reading *rd)
         const bool end = e.type == YAML_MAPPING_END_EVENT;
         if (!end) {
             r = e.type == YAML_SCALAR_EVENT ? pair(rd, &e) : refuse(rd, &e.start_mark);
-        } else if (rd->seen != (1u << NAMES) - 1) {
+        } else if (!has_all(rd->seen) || !is_consistent(rd->s)) {
             r = refuse(rd, &e.start_mark);
         }
         yaml_event_delete(&e);
@@ -199,7 +293,8 @@ static void put_quoted(bp_wr *wr, const char *text)
 
 bp_result bp_site_settings_write(const struct bp_site_settings *s, char *ret, size_t cap, size_t *ret_len)
 {
-    if (!bp_site_is_host(s->name) || !bp_site_is_text(s->org) || !is_url(s->status_url)) {
+    if (!bp_site_is_host(s->name) || !bp_site_is_text(s->org) || !is_url(s->status_url) || !is_consistent(s) ||
+        s->issuing_number > BP_SITE_ISSUING_MAX) {
         return BP_FAIL(BAD_ARGUMENT);
     }
     bp_wr wr = bp_wr_over(ret, cap);
@@ -211,6 +306,27 @@ bp_result bp_site_settings_write(const struct bp_site_settings *s, char *ret, si
     bp_wr_bytes(&wr, BP_SPAN_STR("status_url: "));
     put_quoted(&wr, s->status_url);
     bp_wr_bytes(&wr, s->evaluation ? BP_SPAN_STR("evaluation: true\n") : BP_SPAN_STR("evaluation: false\n"));
+    if (s->issuing_number > 0) {
+        char number[48];
+        (void)snprintf(number, sizeof number, "issuing_number: %u\nissuing_old: %s\n", s->issuing_number,
+                       s->issuing_old ? "true" : "false");
+        bp_wr_bytes(&wr, bp_span_cstr(number));
+    }
+    for (unsigned i = 0; i < NAMES; i++) {
+        const char *v = rows[i].key != BP_SITE_KEYS ? s->key_uri[rows[i].key]
+                        : i == KEY_REACH            ? s->key_reach
+                        : i == KEY_ISSUING_OLD      ? s->key_issuing_old
+                                                    : "";
+        if (v[0] == 0) {
+            continue;
+        }
+        if (i == KEY_REACH ? !is_reach(v) : !is_uri(v)) {
+            return BP_FAIL(BAD_ARGUMENT);
+        }
+        bp_wr_bytes(&wr, bp_span_cstr(rows[i].name));
+        bp_wr_bytes(&wr, BP_SPAN_STR(": "));
+        put_quoted(&wr, v);
+    }
     *ret_len = wr.n;
     return bp_wr_finish(&wr);
 }

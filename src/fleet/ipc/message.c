@@ -168,6 +168,9 @@ static const struct field issue_fields[] = {
     F(TEXT, bp_msg_issue, profile, 1, 32),
     F(NUMBER, bp_msg_issue, not_before_ms, 0, INT64_MAX),
     F(BYTES, bp_msg_issue, binding, HASH, HASH),
+    F(TEXT, bp_msg_issue, service, 0, 32),
+    F(TEXT, bp_msg_issue, dns, 0, 128),
+    F(NUMBER, bp_msg_issue, lifetime_ms, 0, INT64_MAX),
 };
 BODY(issue, issue_fields)
 
@@ -189,6 +192,12 @@ static const struct field head_fields[] = {
     F(TEXT, bp_msg_head, checkpoint, 1, BP_MSG_HEAD_MAX),
 };
 BODY(head, head_fields)
+
+static const struct field stated_fields[] = {
+    F(BYTES, bp_msg_stated, response, 1, 16u << 10),
+    F(BYTES, bp_msg_stated, cert, 1, BP_MSG_CERT_MAX),
+};
+BODY(stated, stated_fields)
 
 static const struct field stream_fields[] = {
     F(NUMBER, bp_msg_stream, event, 0, INT64_MAX),
@@ -289,6 +298,26 @@ bp_result bp_msg_state_read(bp_span body, bool *ret)
     const bool accepting = bp_cbor_get_bool(&rd);
     BP_TRY(bp_rd_finish(&rd));
     *ret = accepting;
+    return BP_OK;
+}
+
+bp_result bp_msg_number_write(uint64_t number, uint8_t *ret, size_t cap, size_t *ret_len)
+{
+    bp_cw w = bp_cw_over(ret, cap);
+    bp_cw_map(&w, 1);
+    bp_cw_uint(&w, 1);
+    bp_cw_uint(&w, number);
+    *ret_len = w.wr.n;
+    return bp_cw_finish(&w);
+}
+
+bp_result bp_msg_number_read(bp_span body, uint64_t *ret)
+{
+    bp_rd rd = enter(body, 1);
+    need_key(&rd, 1);
+    const uint64_t number = bp_cbor_get_uint(&rd);
+    BP_TRY(bp_rd_finish(&rd));
+    *ret = number;
     return BP_OK;
 }
 
@@ -562,6 +591,71 @@ bool bp_msg_crl_next(struct bp_msg_crl *m, struct bp_msg_revoked *ret)
     m->count--;
     *ret = get_revoked(&m->rest);
     return true;
+}
+
+#define OCSP_ID_MAX    256u
+#define OCSP_NONCE_MAX 128u
+
+static bool is_status(const struct bp_msg_status *e)
+{
+    const bool plain = e->revoked_ms == 0 && e->reason == 0;
+    return is_sized(e->id, 1, OCSP_ID_MAX) && e->status <= 2 && e->revoked_ms <= INT64_MAX && e->reason <= 10 &&
+           (e->status == 1 || plain);
+}
+
+static bool is_ocsp(const struct bp_msg_ocsp *m)
+{
+    bool ok = m->count >= 1 && m->count <= BP_MSG_STATUSES_MAX && is_sized(m->nonce, 0, OCSP_NONCE_MAX);
+    for (size_t i = 0; ok && i < m->count; i++) {
+        ok = is_status(&m->status[i]);
+    }
+    return ok;
+}
+
+bp_result bp_msg_ocsp_write(const struct bp_msg_ocsp *m, uint8_t *ret, size_t cap, size_t *ret_len)
+{
+    if (!is_ocsp(m)) {
+        return BP_FAIL(BAD_ARGUMENT);
+    }
+    bp_cw w = bp_cw_over(ret, cap);
+    bp_cw_map(&w, 2);
+    bp_cw_uint(&w, 1);
+    bp_cw_array(&w, (uint32_t)m->count);
+    for (size_t i = 0; i < m->count; i++) {
+        const struct bp_msg_status *e = &m->status[i];
+        bp_cw_array(&w, 4);
+        bp_cw_bstr(&w, e->id);
+        bp_cw_uint(&w, e->status);
+        bp_cw_uint(&w, e->revoked_ms);
+        bp_cw_uint(&w, e->reason);
+    }
+    bp_cw_uint(&w, 2);
+    bp_cw_bstr(&w, m->nonce);
+    *ret_len = w.wr.n;
+    return bp_cw_finish(&w);
+}
+
+bp_result bp_msg_ocsp_read(bp_span body, struct bp_msg_ocsp *ret)
+{
+    struct bp_msg_ocsp m = {0};
+    bp_rd rd = enter(body, 2);
+    need_key(&rd, 1);
+    m.count = get_count(&rd, 1, BP_MSG_STATUSES_MAX);
+    for (size_t i = 0; i < m.count; i++) {
+        need_array(&rd, 4);
+        m.status[i].id = bp_cbor_get_bstr(&rd);
+        m.status[i].status = bp_cbor_get_uint(&rd);
+        m.status[i].revoked_ms = bp_cbor_get_uint(&rd);
+        m.status[i].reason = bp_cbor_get_uint(&rd);
+    }
+    need_key(&rd, 2);
+    m.nonce = bp_cbor_get_bstr(&rd);
+    BP_TRY(bp_rd_finish(&rd));
+    if (!is_ocsp(&m)) {
+        return BP_FAIL(MALFORMED);
+    }
+    *ret = m;
+    return BP_OK;
 }
 
 bp_result bp_msg_deny_write(const struct bp_msg_deny *m, uint8_t *ret, size_t cap, size_t *ret_len)

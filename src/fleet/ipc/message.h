@@ -73,7 +73,7 @@ struct bp_msg_bind {
 BP_MUST_CHECK bp_result bp_msg_bind_write(const struct bp_msg_bind *m, uint8_t *ret, size_t cap, size_t *ret_len);
 BP_MUST_CHECK bp_result bp_msg_bind_read(bp_span body, struct bp_msg_bind *ret);
 
-/* issue {1..11} → bp_msg_bytes: certificate */
+/* issue {1..14} → bp_msg_bytes: certificate */
 struct bp_msg_issue {
     bp_span csr;        /* 1..BP_MSG_CSR_MAX */
     bp_span ak_binding; /* COSE_Sign1, 1..2048 */
@@ -83,9 +83,12 @@ struct bp_msg_issue {
     uint64_t issued_ms;
     bp_span ear;        /* COSE_Sign1, 1..BP_MSG_SIGNED_MAX */
     bp_span pseudonym;  /* text, 1..128 */
-    bp_span profile;    /* text, 1..32: "management" */
+    bp_span profile;    /* text, 1..32: see bp_cert_of_device */
     uint64_t not_before_ms;
     bp_span binding;    /* 32 */
+    bp_span service;    /* text, 0..32; empty but for an application */
+    bp_span dns;        /* text, 0..128: the name that the registry has for the device; empty: none */
+    uint64_t lifetime_ms; /* of an application's certificate; else 0 */
 };
 BP_MUST_CHECK bp_result bp_msg_issue_write(const struct bp_msg_issue *m, uint8_t *ret, size_t cap, size_t *ret_len);
 BP_MUST_CHECK bp_result bp_msg_issue_read(bp_span body, struct bp_msg_issue *ret);
@@ -126,6 +129,30 @@ BP_MUST_CHECK bp_result bp_msg_crl_write(const struct bp_msg_crl *m, uint8_t *re
 BP_MUST_CHECK bp_result bp_msg_crl_read(bp_span body, struct bp_msg_crl *ret);
 /* False when all were given. */
 bool bp_msg_crl_next(struct bp_msg_crl *m, struct bp_msg_revoked *ret);
+
+/* ocsp {1: [[CertID, status, revoked_ms, reason], ...], 2: nonce}; docs/protocol/processes.md. */
+#define BP_MSG_STATUSES_MAX 8u
+struct bp_msg_status {
+    bp_span id;          /* DER, 1..256 */
+    uint64_t status;     /* 0 good, 1 revoked, 2 unknown */
+    uint64_t revoked_ms; /* 0 unless revoked */
+    uint64_t reason;     /* 0..10, 0 unless revoked */
+};
+struct bp_msg_ocsp {
+    size_t count; /* 1..BP_MSG_STATUSES_MAX */
+    struct bp_msg_status status[BP_MSG_STATUSES_MAX];
+    bp_span nonce; /* at most 128; empty: none */
+};
+BP_MUST_CHECK bp_result bp_msg_ocsp_write(const struct bp_msg_ocsp *m, uint8_t *ret, size_t cap, size_t *ret_len);
+BP_MUST_CHECK bp_result bp_msg_ocsp_read(bp_span body, struct bp_msg_ocsp *ret);
+
+/* its answer {1: OCSPResponse, 2: the responder's certificate} */
+struct bp_msg_stated {
+    bp_span response; /* DER, 1..16384 */
+    bp_span cert;     /* DER */
+};
+BP_MUST_CHECK bp_result bp_msg_stated_write(const struct bp_msg_stated *m, uint8_t *ret, size_t cap, size_t *ret_len);
+BP_MUST_CHECK bp_result bp_msg_stated_read(bp_span body, struct bp_msg_stated *ret);
 
 /* --- keeper to signer log --- */
 
@@ -176,6 +203,10 @@ bool bp_msg_deny_next(struct bp_msg_deny *m, bp_span *ret);
 /* state {1: accepting} */
 BP_MUST_CHECK bp_result bp_msg_state_write(bool accepting, uint8_t *ret, size_t cap, size_t *ret_len);
 BP_MUST_CHECK bp_result bp_msg_state_read(bp_span body, bool *ret);
+
+/* crl, as a notice {1: number} */
+BP_MUST_CHECK bp_result bp_msg_number_write(uint64_t number, uint8_t *ret, size_t cap, size_t *ret_len);
+BP_MUST_CHECK bp_result bp_msg_number_read(bp_span body, uint64_t *ret);
 
 /* stream {1: event number, 2: JSON text} */
 struct bp_msg_stream {

@@ -3,6 +3,8 @@
  * keeper's own events. */
 #include "fleet/keeper/internal.h"
 
+#include "core/renewal.h"
+
 #define BP_MODULE PROC
 
 bp_result bp_k_event(struct bp_keeper *k, enum bp_event_type type, const struct bp_device *d,
@@ -77,9 +79,18 @@ bp_result bp_k_settings_load(struct bp_keeper *k)
     int64_t interval = 0;
     int64_t grace = 0;
     int64_t brownfield = 0;
+    int64_t outage = 0;
+    int64_t from = 0;
+    int64_t until = 0;
     BP_TRY(bp_store_setting(k->store, "attest-interval-ms", BP_K_INTERVAL_MS, &interval));
     BP_TRY(bp_store_setting(k->store, "silent-grace-ms", -1, &grace));
     BP_TRY(bp_store_setting(k->store, "brownfield", 0, &brownfield));
+    BP_TRY(bp_store_setting(k->store, "outage-tolerance-ms", BP_OUTAGE_MS, &outage));
+    BP_TRY(bp_store_setting(k->store, "renew-from-permille", BP_RENEW_FROM, &from));
+    BP_TRY(bp_store_setting(k->store, "renew-until-permille", BP_RENEW_UNTIL, &until));
+    k->renew_from = (uint32_t)within(from, 0, 1000);
+    k->renew_until = (uint32_t)within(until, k->renew_from, 1000);
+    k->outage_ms = within(outage, BP_OUTAGE_MIN_MS, BP_OUTAGE_MAX_MS);
     k->interval_ms = within(interval, BP_K_INTERVAL_MIN, BP_K_INTERVAL_MAX);
     k->grace_ms = grace >= 0
                       ? within(grace, 0, BP_K_INTERVAL_MAX)

@@ -3,6 +3,7 @@
 #include "fleet/keeper/attest.h"
 
 #include "codec/cose.h"
+#include "fleet/registry/expected.h"
 
 #define BP_MODULE PROC
 
@@ -306,17 +307,35 @@ void bp_k_attest_device(struct bp_job *j)
 }
 
 /* -- first contact --------------------------------------------------------------------------------- */
-/* The zone whose releases and policy judge it: its own, or the one it is invited into. A device that
- * is ours already and kept its key stays where it is, whatever it brings (registry, contact). */
+/* The zone whose releases and policy judge it: its own, the one it is invited into, or the one that its maker's batch was
+ * imported for. A device that is ours already and kept its key stays where it is, whatever it brings (registry, contact). */
 static bp_result place_of(struct bp_keeper *k, struct bp_attest *x, enum bp_problem *ret_problem)
 {
-    const bp_span ak = bp_span_of(x->contact.ak, x->contact.ak_n);
-    if (x->contact.code[0] == 0 ||
-        (x->device != 0 && x->state != BP_ST_WAITING && is_ak(k, x->device, ak))) {
+    const struct bp_k_contact *c = &x->contact;
+    const bp_span ak = bp_span_of(c->ak, c->ak_n);
+    const bool is_new = x->device == 0 || x->state == BP_ST_WAITING;
+    char by[BP_NAME_MAX + 1];
+    struct bp_expected unit;
+    if (!is_new && is_ak(k, x->device, ak)) {
         return BP_OK;
     }
-    return bp_registry_invited(&k->registry, bp_span_cstr(x->contact.code), x->device, &x->place,
-                               ret_problem);
+    if (c->code[0] != 0) {
+        return bp_registry_invited(&k->registry, bp_span_cstr(c->code), x->device, &x->place, ret_problem);
+    }
+    const bp_result announced = bp_registry_expected(&k->registry, c->ek, c->ek_count, &unit, ret_problem);
+    if (bp_failed(announced) && !bp_is(announced, BP_E_NOT_FOUND)) {
+        return announced;
+    }
+    if (x->device == 0) { /* unknown: a chain of ownership may say that it is ours */
+        const bp_result owned = bp_registry_owned(&k->registry, BP_SPAN_OF(x->id), &x->place, by);
+        if (!bp_is(owned, BP_E_NOT_FOUND)) {
+            return owned;
+        }
+    }
+    if (!bp_failed(announced) && is_new && unit.device == 0) {
+        x->place = unit.place;
+    }
+    return BP_OK;
 }
 
 /* A refusal keeps the contact: its nonce is renewed, and with it the contact's name. */
@@ -382,7 +401,7 @@ static void attest_first(struct bp_job *j, const struct bp_evidence *ev)
         bp_k_refuse(j, bp_k_problem_of(r), NULL);
         return;
     }
-    if (known && bp_registry_may(d.state, BP_OP_ATTEST) != BP_P_NONE) {
+    if (known && bp_registry_may(d.state, BP_OP_ATTEST) != BP_P_NONE && !bp_registry_may_return(&k->registry, &d)) {
         bp_k_refuse_evidence(j, &d, BP_P_REVOKED, NULL);
         return;
     }

@@ -192,7 +192,8 @@ static void challenge(struct bp_job *j, const struct bp_msg_challenge *m)
         bp_k_refuse(j, bp_k_problem_of(r), NULL);
         return;
     }
-    if (d.state != BP_ST_NONE && bp_registry_may(d.state, BP_OP_ATTEST) != BP_P_NONE) {
+    if (d.state != BP_ST_NONE && bp_registry_may(d.state, BP_OP_ATTEST) != BP_P_NONE &&
+        !bp_registry_may_return(&k->registry, &d)) {
         bp_k_note_refusal(j, BP_EV_CONTACT_REFUSED, &d, "the device is revoked");
         bp_k_refuse(j, BP_P_REVOKED, NULL);
         return;

@@ -4,7 +4,8 @@
  *
  * A certificate is issued only for a key that a verdict of the last ten minutes vouches for, and only
  * while the device's state allows it; the CA signer then looks at the same bytes again. Nothing of the
- * request but its key gets into the certificate. What cannot attest gets one only from the Brownfield
+ * request but its key gets into the certificate: what the label names, a service or the device's zone,
+ * is looked up in the store, and so are the names. What cannot attest gets one only from the Brownfield
  * CA, only while an administrator has switched it on.
  * Bodies are base64; one line and LF, which every client at hand reads, and lines of 64 for a client
  * that wrote lines itself. */
@@ -13,13 +14,13 @@
 #include "base/secret.h"
 #include "codec/base64.h"
 #include "codec/x509.h"
-#include "fleet/authority/x509.h"
 #include "fleet/store/crash.h"
+#include "pki/x509.h"
 
 #define BP_MODULE      PROC
 
 #define LINE           64u
-#define CERTS_MAX      (3u * BP_MSG_CERT_MAX)
+#define CERTS_MAX      (4u * BP_MSG_CERT_MAX)
 #define BACKDATE_MS    (5 * 60 * 1000LL) /* devices' clocks lag */
 #define EST_TYPE       BP_SPAN_STR("application/pkcs7-mime; smime-type=certs-only")
 #define PROFILE_DEVICE "management"
@@ -31,7 +32,9 @@ struct est {
     uint8_t spki[BP_DIGEST_SIZE];
     int64_t device; /* brownfield: 0 for a first certificate */
     uint64_t verdict;
-    bool renews;
+    bool is_labelled; /* and without a service: the label must be the device's zone */
+    bool is_application;
+    struct bp_service service;
     bool brownfield;
     enum bp_problem problem;
     bp_span der; /* while the signer's answer lives */
@@ -86,12 +89,28 @@ void bp_k_est_cacerts(struct bp_job *j)
     bp_span certs[4];
     size_t n = 0;
     certs[n++] = k->cfg.issuing_der;
+    if (k->cfg.issuing_old_der.n > 0) {
+        certs[n++] = k->cfg.issuing_old_der;
+    }
     certs[n++] = k->cfg.root_der;
     /* An anchor of its own: clients that trust it are the ones that live without verdicts. */
     if (k->brownfield && k->cfg.brownfield_der.n > 0) {
         certs[n++] = k->cfg.brownfield_der;
     }
     answer_certs(j, certs, n);
+}
+
+/* What a request should look like (RFC 9908 section 3.4): a template with a P-256 key and nothing else, under every label. The
+ * subject is left out, since the registry names it. */
+void bp_k_est_csrattrs(struct bp_job *j)
+{
+    static const uint8_t attrs[] = {
+        0x30, 0x2f, 0x30, 0x2d, 0x06, 0x0b, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x10, 0x02, 0x3d, /* id-aa 61 */
+        0x31, 0x1e, 0x30, 0x1c, 0x02, 0x01, 0x00,                                     /* SET, template, version 0 */
+        0xa0, 0x15, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, /* [0] id-ecPublicKey */
+        0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07,                   /* prime256v1 */
+        0xa1, 0x00};                                                                  /* [1] no attributes */
+    bp_k_ok(j, BP_SPAN_STR("application/csrattrs"), write_body(j->k, BP_SPAN_OF(attrs), false));
 }
 
 /* Base64; the route's ceiling bounds the body. */
@@ -131,6 +150,8 @@ static struct est *begin(struct bp_job *j)
     }
     j->flow = x;
     j->flow_free = free_est;
+    x->is_labelled = j->label.n > 0;
+    x->is_application = x->is_labelled && !bp_failed(bp_store_service(j->k->store, j->label, &x->service));
     const bp_result r = read_csr(j, x);
     if (bp_failed(r)) {
         const bool memory = bp_is(r, BP_E_NO_MEMORY);
@@ -180,6 +201,11 @@ static bp_result keep_device(struct bp_job *j, struct est *x)
     BP_TRY(read_certificate(k, x, &c));
     BP_TRY(bp_store_device_by_n(k->store, x->device, &d));
     c.place = d.place;
+    if (x->is_application) {
+        memcpy(c.profile, x->service.profile, sizeof c.profile);
+        memcpy(c.service, x->service.name, sizeof c.service);
+        return bp_registry_applied(&k->registry, &d, &c, x->der, &x->problem);
+    }
     return bp_registry_certified(&k->registry, &d, &c, x->der, &x->problem);
 }
 
@@ -204,6 +230,7 @@ static void on_issued(void *arg, bp_result r, uint64_t status, bp_span body)
 {
     struct bp_job *j = arg;
     struct est *x = j->flow;
+    bp_k_key_store(j->k, r, status);
     if (!bp_failed(r) && status != 0) {
         bp_k_note_refusal(j, BP_EV_CERTIFICATE_REFUSED, NULL,
                           bp_problem_row((enum bp_problem)status).title);
@@ -269,12 +296,21 @@ static bp_result collect(struct bp_keeper *k, const struct est *x, struct proof 
     return BP_OK;
 }
 
+/* The name that an operator gave the device, where it can be a host's; whatever it is called, its pseudonym is one. */
+static bp_span dns_of(const struct bp_device *d)
+{
+    const bp_span name = bp_span_cstr(d->place.name);
+    return bp_cert_is_dns(name) ? name : BP_SPAN_EMPTY;
+}
+
 static bp_result write_issue(struct bp_job *j, const struct bp_device *d, const struct proof *p,
                              size_t *ret_n)
 {
     struct bp_keeper *k = j->k;
     const struct est *x = j->flow;
     const int64_t from = bp_k_now(k) - BACKDATE_MS;
+    const struct bp_service *const app = x->is_application ? &x->service : NULL;
+    const bool has_dns = app != NULL && bp_cert_has_dns(bp_cert_of_device(bp_span_cstr(app->profile)));
     const struct bp_msg_issue m = {.csr = bp_span_of(x->csr, x->csr_n),
                                    .ak_binding = bp_span_of(p->binding, p->binding_n),
                                    .evidence = bp_span_of(p->evidence, p->evidence_n),
@@ -283,9 +319,12 @@ static bp_result write_issue(struct bp_job *j, const struct bp_device *d, const 
                                    .issued_ms = (uint64_t)p->v.as_of_ms,
                                    .ear = bp_span_of(p->ear, p->v.ear.n),
                                    .pseudonym = bp_span_cstr(d->pseudonym),
-                                   .profile = BP_SPAN_STR(PROFILE_DEVICE),
+                                   .profile = app != NULL ? bp_span_cstr(app->profile) : BP_SPAN_STR(PROFILE_DEVICE),
                                    .not_before_ms = from < 0 ? 0 : (uint64_t)from,
-                                   .binding = BP_SPAN_OF(p->v.binding)};
+                                   .binding = BP_SPAN_OF(p->v.binding),
+                                   .service = app != NULL ? bp_span_cstr(app->name) : BP_SPAN_EMPTY,
+                                   .dns = has_dns ? dns_of(d) : BP_SPAN_EMPTY,
+                                   .lifetime_ms = app != NULL ? (uint64_t)(k->outage_ms + k->outage_ms / 2) : 0};
     return bp_msg_issue_write(&m, k->out, BP_MSG_BODY_MAX, ret_n);
 }
 
@@ -312,10 +351,34 @@ static void issue(struct bp_job *j, const struct bp_device *d)
     }
 }
 
-/* Whether the key is pre-approved. NONE, or the problem; d is filled when the device is known. */
-static enum bp_problem preapproved(struct bp_keeper *k, struct est *x, enum bp_operation op,
-                                   struct bp_device *d)
+static bool is_zone(bp_span label, const struct bp_device *d)
 {
+    return bp_span_equal(label, bp_span_cstr(d->place.zone));
+}
+
+static bool serves(const struct bp_service *service, const struct bp_device *d)
+{
+    return strcmp(service->zone, "*") == 0 || strcmp(service->zone, d->place.zone) == 0;
+}
+
+/* One key, one device, one use: before the signer is asked, and again when the certificate is entered. */
+static enum bp_problem check_use(struct bp_keeper *k, const struct est *x, int64_t device)
+{
+    struct bp_key seen = {0};
+    const bp_result got = bp_store_key(k->store, BP_SPAN_OF(x->spki), &seen);
+    if (bp_failed(got)) {
+        return bp_is(got, BP_E_NOT_FOUND) ? BP_P_NONE : BP_P_INTERNAL;
+    }
+    const bool same = seen.role == (x->is_application ? BP_ROLE_APPLICATION : BP_ROLE_LDEVID) &&
+                      strcmp(seen.service, x->is_application ? x->service.name : "") == 0;
+    return same && seen.device == device && !seen.tombstone ? BP_P_NONE : BP_P_KEY_IN_USE;
+}
+
+/* Whether the key is pre-approved. NONE, or the problem; d is filled when the device is known. */
+static enum bp_problem preapproved(struct bp_job *j, enum bp_operation op, struct bp_device *d)
+{
+    struct bp_keeper *const k = j->k;
+    struct est *const x = j->flow;
     struct bp_vouched v = {0};
     if (k->is_behind) {
         return BP_P_RECOVERING;
@@ -334,9 +397,12 @@ static enum bp_problem preapproved(struct bp_keeper *k, struct est *x, enum bp_o
     if ((x->device != 0 && x->device != v.device) || (op == BP_OP_ENROL && !v.first)) {
         return BP_P_NOT_PREAPPROVED;
     }
+    if (x->is_application ? !serves(&x->service, d) : x->is_labelled && !is_zone(j->label, d)) {
+        return BP_P_NO_LABEL;
+    }
     x->device = v.device;
     x->verdict = v.verdict;
-    return BP_P_NONE;
+    return check_use(k, x, v.device);
 }
 
 /* -- what cannot attest ---------------------------------------------------------------------------- */
@@ -399,19 +465,46 @@ static void renew_brownfield(struct bp_job *j)
     issue_brownfield(j, BP_SPAN_OF(d.id));
 }
 
+/* -- whoever asks over its own certificate ---------------------------------------------------------- */
+/* The device of the connection; whatever it asks for must be its own. NONE, or the problem. */
+static enum bp_problem by_peer(struct bp_job *j, struct est *x, struct bp_device *d)
+{
+    struct bp_keeper *k = j->k;
+    enum bp_problem problem = BP_P_NONE;
+    if (!bp_span_equal(j->q.peer_issuer, BP_SPAN_STR("device")) || j->q.peer_spki.n == 0) {
+        return BP_P_WRONG_ISSUER;
+    }
+    const bp_result r =
+        x->is_application
+            ? bp_registry_device_of_application_key(&k->registry, j->q.peer_spki, x->service.name, d, &problem)
+            : bp_registry_device_of_key(&k->registry, j->q.peer_spki, d, &problem);
+    if (bp_failed(r)) {
+        return problem != BP_P_NONE ? problem : bp_k_problem_of(r);
+    }
+    x->device = d->n;
+    return BP_P_NONE;
+}
+
 /* -- requests -------------------------------------------------------------------------------------- */
 void bp_k_est_enrol(struct bp_job *j)
 {
-    struct bp_keeper *k = j->k;
+    const struct bp_keeper *k = j->k;
     struct bp_device d = {0};
     struct est *x = begin(j);
     if (x == NULL) {
         return;
     }
-    const enum bp_problem problem = preapproved(k, x, BP_OP_ENROL, &d);
+    const bool is_application = x->is_application;
+    enum bp_problem problem = BP_P_NONE;
+    if (bp_span_equal(j->q.listener, BP_SPAN_STR("device"))) {
+        problem = is_application ? by_peer(j, x, &d) : BP_P_NO_LABEL; /* the rest is asked for at the enrol listener */
+    }
+    if (problem == BP_P_NONE) {
+        problem = preapproved(j, is_application ? BP_OP_APPLY : BP_OP_ENROL, &d);
+    }
     if (problem == BP_P_NONE) {
         issue(j, &d);
-    } else if (problem == BP_P_NOT_PREAPPROVED && k->brownfield) {
+    } else if (problem == BP_P_NOT_PREAPPROVED && k->brownfield && !x->is_labelled) {
         first_brownfield(j);
     } else {
         refuse(j, d.n != 0 ? &d : NULL, problem);
@@ -420,32 +513,22 @@ void bp_k_est_enrol(struct bp_job *j)
 
 void bp_k_est_reenrol(struct bp_job *j)
 {
-    struct bp_keeper *k = j->k;
     struct bp_device d = {0};
     struct bp_device owner = {0};
-    enum bp_problem problem = BP_P_NONE;
     struct est *x = begin(j);
     if (x == NULL) {
         return;
     }
-    if (bp_span_equal(j->q.peer_issuer, BP_SPAN_STR("brownfield"))) {
+    if (!x->is_labelled && bp_span_equal(j->q.peer_issuer, BP_SPAN_STR("brownfield"))) {
         renew_brownfield(j);
         return;
     }
-    if (!bp_span_equal(j->q.peer_issuer, BP_SPAN_STR("device")) || j->q.peer_spki.n == 0) {
-        refuse(j, NULL, BP_P_WRONG_ISSUER);
-        return;
+    enum bp_problem problem = by_peer(j, x, &d);
+    if (problem == BP_P_NONE) {
+        problem = preapproved(j, x->is_application ? BP_OP_APPLY : BP_OP_RENEW, &owner);
     }
-    const bp_result r = bp_registry_device_of_key(&k->registry, j->q.peer_spki, &d, &problem);
-    if (bp_failed(r)) {
-        refuse(j, NULL, problem != BP_P_NONE ? problem : bp_k_problem_of(r));
-        return;
-    }
-    x->device = d.n;
-    x->renews = true;
-    problem = preapproved(k, x, BP_OP_RENEW, &owner);
     if (problem != BP_P_NONE) {
-        refuse(j, &d, problem);
+        refuse(j, d.n != 0 ? &d : NULL, problem);
         return;
     }
     issue(j, &d);

@@ -97,6 +97,7 @@ static void reload(struct bp_keeper *k)
 static void lose(struct bp_keeper *k, bp_result why)
 {
     const bool full = bp_is(why, BP_E_FULL);
+    k->crl_wanted |= k->crl_number != k->crl_told; /* a list that is not kept after all */
     bp_store_abort(k->store);
     k->effects = (struct bp_effects){0};
     k->stream_count = 0;
@@ -196,6 +197,12 @@ static void follow(struct bp_keeper *k, const struct bp_effects *e)
         bp_k_send_references(k);
     }
     k->crl_wanted |= e->crl;
+    if (k->crl_wanted) {
+        bp_k_wake(k, 0); /* the list follows at once, not at the next tick */
+    }
+    if (k->crl_known && k->crl_told != k->crl_number) {
+        bp_k_send_crl(k);
+    }
 }
 
 static bp_result note_recovery(void *self)

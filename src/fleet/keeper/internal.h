@@ -8,6 +8,7 @@
 #ifndef BP_FLEET_KEEPER_INTERNAL_H
 #define BP_FLEET_KEEPER_INTERNAL_H
 
+#include "codec/device.h"
 #include "fleet/ipc/message.h"
 #include "fleet/keeper/keeper.h"
 #include "platform/alloc.h"
@@ -16,6 +17,8 @@
 #define BP_K_TICK_MS       1000u
 #define BP_K_PUBLISH_MS    250u /* between two heads; the promise is one second */
 #define BP_K_CRL_MS        (3600 * 1000LL)
+#define BP_K_CRL_GAP_MS    100LL     /* between two lists, however many are revoked */
+#define BP_K_CRL_LATE_MS   (60 * 1000LL) /* a list that was due for so long is an alarm */
 #define BP_K_JUMP_MS       5000LL /* wall clock against monotonic clock between two ticks */
 #define BP_K_EVIDENCE_MS   (365 * 24 * 3600 * 1000LL) /* how long evidence is kept */
 #define BP_K_INTERVAL_MS   60000LL
@@ -32,6 +35,10 @@
 #define BP_K_RETRY_S       2u
 #define BP_K_WAITING_S     10u
 #define BP_K_DETAIL_MAX    512u
+#define BP_K_OCSP_PATH     "/ocsp"
+#define BP_K_REVOKED_PATH  "/ca/revoked/"
+#define BP_K_OCSP_OPEN     16u  /* answers about status that the signer works on */
+#define BP_K_OCSP_KEPT     512u /* answers that are kept */
 #define BP_K_ROOM          (1u << 20) /* of an answer's body: a CRL is the largest */
 
 struct bp_job;
@@ -43,6 +50,7 @@ struct bp_job {
     struct bp_job *later; /* answered in the open group, or waiting to be signed */
     struct bp_keeper *k;
     uint64_t id;
+    bp_span label; /* of an EST address; empty: none */
     uint8_t *body; /* q points into it */
     size_t body_n;
     struct bp_ex_request q;
@@ -88,6 +96,14 @@ struct bp_k_source {
 struct bp_k_newcomer { /* brownfield certificates of one source in the running hour */
     char source[BP_ADDRESS_MAX + 1];
     uint32_t count;
+};
+
+/* An answer about status that may be given again. */
+struct bp_k_ocsp {
+    uint8_t digest[BP_DIGEST_SIZE]; /* of what was asked of the signer */
+    int64_t at_ms;                  /* wall time */
+    uint8_t *der;                   /* NULL: none */
+    size_t n;
 };
 
 struct bp_k_stream {
@@ -145,6 +161,8 @@ struct bp_keeper {
     uint8_t policy_digest[BP_DIGEST_SIZE];
     int64_t interval_ms;
     int64_t grace_ms;
+    uint32_t renew_from, renew_until; /* per mille of a certificate's life */
+    int64_t outage_ms; /* how long the site goes on without us */
     bool brownfield;
     uint64_t references_epoch;
 
@@ -166,6 +184,16 @@ struct bp_keeper {
     size_t crl_count;
     bool crl_known; /* the store has one */
     int64_t crl_retry; /* monotonic */
+    bool crl_is_old; /* the list that is asked for is the old issuing CA's */
+    bool key_store_lost; /* the token of an issuing key does not answer */
+    uint64_t crl_told;     /* number of the one that fronts know of */
+    int64_t crl_due_since; /* monotonic: since when one could not be made; 0: it could */
+    bool crl_late_told;
+
+    /* status */
+    struct bp_k_ocsp ocsp[BP_K_OCSP_KEPT];
+    uint32_t ocsp_open;
+    uint8_t ocsp_responder[BP_DIGEST_SIZE]; /* certificate that is recorded; zeros: none seen yet */
 
     uint64_t moved_commits; /* commits whose write-ahead log was moved into the database */
     int64_t moved_at;       /* monotonic */
@@ -232,6 +260,8 @@ enum bp_problem bp_k_nonce_age(const struct bp_keeper *k, int64_t issued_ms, int
 /* A refusal of this job will carry a fresh nonce of the device. */
 void bp_k_with_nonce(struct bp_job *j, bp_span id, uint64_t seq, int64_t issued_ms);
 void bp_k_nonce_get(struct bp_job *j);
+/* A fresh nonce for the device of the connection, for acts that grant something. NONE, or the problem. */
+enum bp_problem bp_k_nonce_fresh(struct bp_job *j, uint8_t room[BP_DIGEST_SIZE], struct bp_nonce *ret);
 
 /* -- contact.c --------------------------------------------------------------------------------- */
 void bp_k_hello(struct bp_job *j);
@@ -249,19 +279,40 @@ void bp_k_attest_device(struct bp_job *j);
 void bp_k_recovery(struct bp_job *j);
 void bp_k_escrow(struct bp_job *j);
 
+/* -- ownership.c ------------------------------------------------------------------------------- */
+void bp_k_ownership(struct bp_job *j);
+void bp_k_left(struct bp_job *j);
+/* The state that a device is told: its own, or that it was handed over. */
+const char *bp_k_life(struct bp_keeper *k, const struct bp_device *d);
+
 /* -- est.c ------------------------------------------------------------------------------------- */
 void bp_k_est_cacerts(struct bp_job *j);
 void bp_k_est_enrol(struct bp_job *j);
 void bp_k_est_reenrol(struct bp_job *j);
+void bp_k_est_csrattrs(struct bp_job *j);
+
+/* -- freshness.c ------------------------------------------------------------------------------- */
+/* draft-ietf-lamps-attestation-freshness-09: what a later document changes is here. */
+#define BP_MEDIA_FRESHNESS      "application/est-attestation-freshness+json"
+#define BP_KEEPER_FRESHNESS_MAX 1024u
+#define BP_EVIDENCE_OID         "1.3.6.1.4.1.32473.1.3.1" /* our collection (docs/protocol/evidence.md) */
+void bp_k_est_nonce(struct bp_job *j);
 
 /* -- status.c ---------------------------------------------------------------------------------- */
 void bp_k_anchor(struct bp_job *j);
 void bp_k_root(struct bp_job *j);
 void bp_k_issuing(struct bp_job *j);
 void bp_k_crl(struct bp_job *j);
+void bp_k_root_crl(struct bp_job *j);
+void bp_k_revoked(struct bp_job *j);
 void bp_k_log_certificate(struct bp_job *j);
 void bp_k_checkpoint(struct bp_job *j);
 void bp_k_consistency(struct bp_job *j);
+
+/* -- ocsp.c ------------------------------------------------------------------------------------ */
+void bp_k_ocsp_post(struct bp_job *j);
+void bp_k_ocsp_get(struct bp_job *j);
+void bp_k_ocsp_free(struct bp_keeper *k);
 
 /* -- handlers.c -------------------------------------------------------------------------------- */
 /* Gives the job to the first route that fits; false: none does. */
@@ -288,11 +339,20 @@ bp_result bp_k_event(struct bp_keeper *k, enum bp_event_type type, const struct 
 void bp_k_publish(struct bp_keeper *k);
 void bp_k_ask_head(struct bp_keeper *k);
 void bp_k_crl_make(struct bp_keeper *k);
+/* What the store calls the list of the issuing CA of a number. */
+#define BP_K_ISSUER_TEXT 24u
+void bp_k_issuer_name(unsigned number, char ret[BP_K_ISSUER_TEXT]);
+/* Tells of issuing CAs that came into force or went out of it since the keeper ran last. */
+void bp_k_note_issuers(struct bp_keeper *k);
+/* Looks at an answer of signer ca to what its issuing keys sign, and tells when their token is lost or back. */
+void bp_k_key_store(struct bp_keeper *k, bp_result r, uint64_t status);
+void bp_k_crl_watch(struct bp_keeper *k);
 bp_result bp_k_publish_load(struct bp_keeper *k);
 /* Notices. */
 void bp_k_send_deny(struct bp_keeper *k, const uint8_t (*key)[32], size_t count);
 void bp_k_send_deny_all(struct bp_keeper *k);
 void bp_k_send_references(struct bp_keeper *k);
+void bp_k_send_crl(struct bp_keeper *k);
 void bp_k_send_state(struct bp_keeper *k, bool accepting);
 
 /* -- stream.c ---------------------------------------------------------------------------------- */

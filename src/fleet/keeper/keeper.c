@@ -4,6 +4,8 @@
 
 #include "base/secret.h"
 #include "codec/device.h"
+#include "codec/ownership.h"
+#include "codec/ocsp.h"
 
 #define BP_MODULE PROC
 
@@ -11,37 +13,53 @@
 struct endpoint {
     const char *listener;
     const char *method;
-    const char *path;
+    const char *path; /* ending in a slash: and all below it */
     const char *content_type; /* NULL: no body is expected */
     size_t body_max;
     bool is_device; /* needs a certificate of the issuing CA */
+    enum { LABEL_NEVER, LABEL_MAY, LABEL_MUST } label; /* EST: between the prefix and the operation */
     bp_job_fn *handle;
 };
 
 #define EST     "/.well-known/est/"
 #define PKCS_10 "application/pkcs10"
+#define ADDRESS_ROOM 64u
 
 static const struct endpoint table[] = {
-    {"enrol", "POST", "/bedplate/v1/hello", BP_MEDIA_CBOR, BP_KEEPER_HELLO_MAX, false, bp_k_hello},
-    {"enrol", "POST", "/bedplate/v1/attest", BP_MEDIA_CMW, BP_KEEPER_EVIDENCE_MAX, false,
+    {"enrol", "POST", "/bedplate/v1/hello", BP_MEDIA_CBOR, BP_KEEPER_HELLO_MAX, false, LABEL_NEVER, bp_k_hello},
+    {"enrol", "POST", "/bedplate/v1/attest", BP_MEDIA_CMW, BP_KEEPER_EVIDENCE_MAX, false, LABEL_NEVER,
      bp_k_attest_first},
-    {"enrol", "GET", "/bedplate/v1/anchor", NULL, 0, false, bp_k_anchor},
-    {"enrol", "GET", EST "cacerts", NULL, 0, false, bp_k_est_cacerts},
-    {"enrol", "POST", EST "simpleenroll", PKCS_10, BP_KEEPER_CSR_MAX, false, bp_k_est_enrol},
-    {"enrol", "POST", EST "simplereenroll", PKCS_10, BP_KEEPER_CSR_MAX, false, bp_k_est_reenrol},
-    {"device", "GET", "/bedplate/v1/nonce", NULL, 0, true, bp_k_nonce_get},
-    {"device", "POST", "/bedplate/v1/attest", BP_MEDIA_CMW, BP_KEEPER_EVIDENCE_MAX, true,
+    {"enrol", "GET", "/bedplate/v1/anchor", NULL, 0, false, LABEL_NEVER, bp_k_anchor},
+    {"enrol", "GET", "/bedplate/v1/ownership", NULL, 0, false, LABEL_NEVER, bp_k_ownership},
+    {"enrol", "POST", "/bedplate/v1/left", BP_MEDIA_CBOR, BP_OWNER_ERASURE_MAX, false, LABEL_NEVER, bp_k_left},
+    {"enrol", "GET", EST "cacerts", NULL, 0, false, LABEL_MAY, bp_k_est_cacerts},
+    {"enrol", "POST", EST "simpleenroll", PKCS_10, BP_KEEPER_CSR_MAX, false, LABEL_MAY, bp_k_est_enrol},
+    {"enrol", "POST", EST "simplereenroll", PKCS_10, BP_KEEPER_CSR_MAX, false, LABEL_MAY, bp_k_est_reenrol},
+    {"device", "GET", "/bedplate/v1/nonce", NULL, 0, true, LABEL_NEVER, bp_k_nonce_get},
+    {"device", "POST", "/bedplate/v1/attest", BP_MEDIA_CMW, BP_KEEPER_EVIDENCE_MAX, true, LABEL_NEVER,
      bp_k_attest_device},
-    {"device", "GET", EST "cacerts", NULL, 0, true, bp_k_est_cacerts},
-    {"device", "POST", EST "simplereenroll", PKCS_10, BP_KEEPER_CSR_MAX, true, bp_k_est_reenrol},
-    {"device", "GET", "/bedplate/v1/log/certificate", NULL, 0, true, bp_k_log_certificate},
-    {"device", "GET", "/bedplate/v1/log/checkpoint", NULL, 0, true, bp_k_checkpoint},
-    {"device", "GET", "/bedplate/v1/log/consistency", NULL, 0, true, bp_k_consistency},
-    {"device", "GET", "/bedplate/v1/recovery", NULL, 0, true, bp_k_recovery},
-    {"device", "POST", "/bedplate/v1/escrow", BP_MEDIA_CBOR, BP_ESCROW_MAX, true, bp_k_escrow},
-    {"status", "GET", "/crl/issuing-0.crl", NULL, 0, false, bp_k_crl},
-    {"status", "GET", "/ca/issuing.cer", NULL, 0, false, bp_k_issuing},
-    {"status", "GET", "/ca/root.cer", NULL, 0, false, bp_k_root},
+    {"enrol", "GET", EST "csrattrs", NULL, 0, false, LABEL_MAY, bp_k_est_csrattrs},
+    {"enrol", "GET", EST "nonce", NULL, 0, true, LABEL_MAY, bp_k_est_nonce},
+    {"enrol", "POST", EST "nonce", BP_MEDIA_FRESHNESS, BP_KEEPER_FRESHNESS_MAX, true, LABEL_MAY, bp_k_est_nonce},
+    {"device", "GET", EST "csrattrs", NULL, 0, true, LABEL_MAY, bp_k_est_csrattrs},
+    {"device", "GET", EST "nonce", NULL, 0, true, LABEL_MAY, bp_k_est_nonce},
+    {"device", "POST", EST "nonce", BP_MEDIA_FRESHNESS, BP_KEEPER_FRESHNESS_MAX, true, LABEL_MAY, bp_k_est_nonce},
+    {"device", "GET", EST "cacerts", NULL, 0, true, LABEL_MAY, bp_k_est_cacerts},
+    {"device", "POST", EST "simpleenroll", PKCS_10, BP_KEEPER_CSR_MAX, true, LABEL_MUST, bp_k_est_enrol},
+    {"device", "POST", EST "simplereenroll", PKCS_10, BP_KEEPER_CSR_MAX, true, LABEL_MAY, bp_k_est_reenrol},
+    {"device", "GET", "/bedplate/v1/log/certificate", NULL, 0, true, LABEL_NEVER, bp_k_log_certificate},
+    {"device", "GET", "/bedplate/v1/log/checkpoint", NULL, 0, true, LABEL_NEVER, bp_k_checkpoint},
+    {"device", "GET", "/bedplate/v1/log/consistency", NULL, 0, true, LABEL_NEVER, bp_k_consistency},
+    {"device", "GET", "/bedplate/v1/recovery", NULL, 0, true, LABEL_NEVER, bp_k_recovery},
+    {"device", "POST", "/bedplate/v1/escrow", BP_MEDIA_CBOR, BP_ESCROW_MAX, true, LABEL_NEVER, bp_k_escrow},
+    {"status", "GET", "/crl/issuing-#.crl", NULL, 0, false, LABEL_NEVER, bp_k_crl},
+    {"status", "GET", "/crl/root-0.crl", NULL, 0, false, LABEL_NEVER, bp_k_root_crl},
+    {"status", "GET", BP_K_REVOKED_PATH, NULL, 0, false, LABEL_NEVER, bp_k_revoked},
+    {"status", "POST", BP_K_OCSP_PATH, "application/ocsp-request", BP_OCSP_REQUEST_MAX, false, LABEL_NEVER,
+     bp_k_ocsp_post},
+    {"status", "GET", BP_K_OCSP_PATH "/", NULL, 0, false, LABEL_NEVER, bp_k_ocsp_get},
+    {"status", "GET", "/ca/issuing.cer", NULL, 0, false, LABEL_NEVER, bp_k_issuing},
+    {"status", "GET", "/ca/root.cer", NULL, 0, false, LABEL_NEVER, bp_k_root},
 };
 
 #define TABLE_N (sizeof table / sizeof table[0])
@@ -59,6 +77,54 @@ static bp_span path_of(bp_span target)
         }
     }
     return target;
+}
+
+/* Whether a path is a row's, where "#" stands for one to three digits. */
+static bool is_path(bp_span path, const char *want)
+{
+    const char *mark = strchr(want, '#');
+    if (mark == NULL) {
+        const size_t n = strlen(want);
+        const bool is_below = want[n - 1] == '/' && path.n > n;
+        return is(is_below ? bp_span_sub(path, 0, n) : path, want);
+    }
+    const size_t head = (size_t)(mark - want);
+    const bp_span tail = bp_span_cstr(mark + 1);
+    if (path.n < head + 1 + tail.n || path.n > head + 3 + tail.n || memcmp(path.p, want, head) != 0 ||
+        !bp_span_equal(bp_span_sub(path, path.n - tail.n, tail.n), tail)) {
+        return false;
+    }
+    for (size_t i = head; i < path.n - tail.n; i++) {
+        if (path.p[i] < '0' || path.p[i] > '9') {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The label of an EST address, EST LABEL "/" OPERATION, and the address without it, which stands in ret. */
+static bp_span take_label(bp_span path, char ret[ADDRESS_ROOM], bp_span *ret_path)
+{
+    const size_t skip = sizeof EST - 1;
+    *ret_path = path;
+    if (path.n <= skip || memcmp(path.p, EST, skip) != 0) {
+        return BP_SPAN_EMPTY;
+    }
+    const bp_span rest = bp_span_sub(path, skip, path.n - skip);
+    const uint8_t *slash = memchr(rest.p, '/', rest.n);
+    const size_t n = slash == NULL ? 0 : (size_t)(slash - rest.p);
+    if (n == 0 || n > BP_NAME_MAX || rest.n - n + skip > ADDRESS_ROOM) {
+        return BP_SPAN_EMPTY;
+    }
+    memcpy(ret, EST, skip);
+    memcpy(ret + skip, slash + 1, rest.n - n - 1);
+    *ret_path = bp_span_of((const uint8_t *)ret, skip + rest.n - n - 1);
+    return bp_span_sub(rest, 0, n);
+}
+
+static bool is_labelled_so(const struct endpoint *e, bp_span label)
+{
+    return label.n > 0 ? e->label != LABEL_NEVER : e->label != LABEL_MUST;
 }
 
 /* Media types compare without case and without parameters (RFC 9110 section 8.3.1). */
@@ -91,11 +157,13 @@ static enum bp_problem admit(const struct endpoint *e, const struct bp_ex_reques
 
 static void dispatch(struct bp_job *j)
 {
-    const bp_span path = path_of(j->q.target);
+    char room[ADDRESS_ROOM];
+    bp_span path;
     bool known = false;
+    j->label = take_label(path_of(j->q.target), room, &path);
     for (size_t i = 0; i < TABLE_N; i++) {
         const struct endpoint *e = &table[i];
-        if (!is(j->q.listener, e->listener) || !is(path, e->path)) {
+        if (!is(j->q.listener, e->listener) || !is_path(path, e->path) || !is_labelled_so(e, j->label)) {
             continue;
         }
         known = true;
@@ -189,6 +257,10 @@ void bp_keeper_turn(struct bp_keeper *k)
         bp_k_commit(k);
     }
     bp_k_publish(k);
+    if (k->crl_wanted) {
+        bp_k_crl_make(k);
+        bp_k_wake(k, k->crl_retry > now ? k->crl_retry - now : BP_K_TICK_MS);
+    }
     if (bp_store_is_open(k->store)) {
         bp_k_wake(k, k->group_since + BP_KEEPER_GROUP_MS - now);
     }
@@ -212,6 +284,7 @@ void bp_keeper_joined(struct bp_keeper *k, enum bp_keeper_to to)
         break;
     case BP_TO_FRONTS:
         bp_k_send_deny_all(k);
+        bp_k_send_crl(k);
         bp_k_send_state(k, !k->is_ending);
         break;
     case BP_TO_OPERATE:
@@ -300,6 +373,7 @@ static bp_result start(struct bp_keeper *k)
     bp_k_watch_start(k);
     /* On a full disk the server still starts: it answers, and says that it is full. */
     BP_IGNORE(bp_k_act(k, note_start, k), "counted as full; the event of recovery tells of it");
+    bp_k_note_issuers(k);
     BP_TRY(begin_policy(k));
     bp_k_commit(k);
     bp_k_ask_head(k);
@@ -349,6 +423,7 @@ void bp_keeper_free(struct bp_keeper *k)
     }
     bp_free(k->batch);
     bp_k_contacts_free(k);
+    bp_k_ocsp_free(k);
     bp_store_free(k->store);
     bp_free(k->stream_text);
     bp_free(k->room);

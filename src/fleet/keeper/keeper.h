@@ -73,9 +73,13 @@ struct bp_keeper_config {
     uint8_t owner_secret[32];
     bp_span root_der; /* certificates served to devices; live as long as the keeper */
     bp_span issuing_der;
+    bp_span issuing_old_der; /* the issuing CA before it, while its certificates count; empty: none */
+    unsigned issuing_number; /* 0 the first, one more with each roll-over */
     bp_span infra_der;
+    bp_span root_crl; /* may be empty */
     bp_span log_der; /* of the key that signs heads */
     bp_span recovery_der;   /* of the owner's recovery key; may be empty */
+    bp_span owner_card;     /* COSE_Sign1; may be empty */
     bp_span brownfield_der; /* may be empty */
     uint16_t device_port;   /* of the device listener, told in the challenge; 0: not told */
     struct bp_policy *policy; /* NULL: nothing is ever more than "not appraised" */

@@ -73,28 +73,36 @@ void bp_k_with_nonce(struct bp_job *j, bp_span id, uint64_t seq, int64_t issued_
     }
 }
 
-/* GET /bedplate/v1/nonce: for acts that grant something. */
-void bp_k_nonce_get(struct bp_job *j)
+enum bp_problem bp_k_nonce_fresh(struct bp_job *j, uint8_t room[BP_DIGEST_SIZE], struct bp_nonce *ret)
 {
     struct bp_keeper *k = j->k;
     struct bp_device d = {0};
     struct bp_trust t = {0};
     enum bp_problem problem = BP_P_NONE;
-    uint8_t nonce[BP_DIGEST_SIZE];
-    uint8_t out[BP_NONCE_MAX];
-    size_t n = 0;
     bp_result r = bp_registry_device_of_key(&k->registry, j->q.peer_spki, &d, &problem);
     if (!bp_failed(r)) {
         r = bp_store_trust(k->store, d.n, &t);
     }
-    struct bp_nonce v = {.seq = t.seq + 1, .issued_ms = bp_k_now(k)};
+    struct bp_nonce v = {.nonce = bp_span_of(room, BP_DIGEST_SIZE), .seq = t.seq + 1, .issued_ms = bp_k_now(k)};
     if (!bp_failed(r)) {
-        r = bp_k_nonce(k, BP_SPAN_OF(d.id), v.seq, v.issued_ms, nonce);
+        r = bp_k_nonce(k, BP_SPAN_OF(d.id), v.seq, v.issued_ms, room);
     }
-    v.nonce = BP_SPAN_OF(nonce);
-    if (!bp_failed(r)) {
-        r = bp_nonce_write(&v, out, sizeof out, &n);
+    if (bp_failed(r)) {
+        return problem != BP_P_NONE ? problem : bp_k_problem_of(r);
     }
+    *ret = v;
+    return BP_P_NONE;
+}
+
+/* GET /bedplate/v1/nonce */
+void bp_k_nonce_get(struct bp_job *j)
+{
+    struct bp_nonce v;
+    uint8_t nonce[BP_DIGEST_SIZE];
+    uint8_t out[BP_NONCE_MAX];
+    size_t n = 0;
+    const enum bp_problem problem = bp_k_nonce_fresh(j, nonce, &v);
+    const bp_result r = problem != BP_P_NONE ? BP_FAIL(DENIED) : bp_nonce_write(&v, out, sizeof out, &n);
     if (bp_failed(r)) {
         bp_k_refuse(j, problem != BP_P_NONE ? problem : bp_k_problem_of(r), NULL);
     } else {

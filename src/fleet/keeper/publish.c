@@ -11,6 +11,8 @@
 #include "codec/note.h"
 #include "fleet/store/crash.h"
 
+#include <stdio.h>
+
 #define BP_MODULE     PROC
 
 #define RETRY_MS      1000LL
@@ -19,6 +21,15 @@
 #define DENY_PAGE     1024u
 #define REFERENCES_MAX (3u << 20) /* bytes of CoRIM in one notice, which is one frame */
 
+void bp_k_issuer_name(unsigned number, char ret[BP_K_ISSUER_TEXT])
+{
+    if (number == 0) {
+        (void)snprintf(ret, BP_K_ISSUER_TEXT, "issuing");
+    } else {
+        (void)snprintf(ret, BP_K_ISSUER_TEXT, "issuing-%u", number);
+    }
+}
+
 bp_result bp_k_publish_load(struct bp_keeper *k)
 {
     struct bp_tree_row t = {0};
@@ -26,8 +37,15 @@ bp_result bp_k_publish_load(struct bp_keeper *k)
     BP_TRY(bp_store_tree(k->store, &t));
     k->signed_size = t.signed_size;
     k->durable_size = t.size;
-    const bp_result r = bp_store_crl(k->store, "issuing", &k->crl_number, &k->crl_at, &der);
+    char name[BP_K_ISSUER_TEXT];
+    bp_k_issuer_name(k->cfg.issuing_number, name);
+    bp_result r = bp_store_crl(k->store, name, &k->crl_number, &k->crl_at, &der);
     k->crl_known = !bp_failed(r);
+    if (bp_is(r, BP_E_NOT_FOUND) && k->cfg.issuing_number > 0) {
+        /* The first list of a new issuing CA: its numbers go on where the old one's are, the signer counts both. */
+        bp_k_issuer_name(k->cfg.issuing_number - 1, name);
+        r = bp_store_crl(k->store, name, &k->crl_number, &k->crl_at, &der);
+    }
     return bp_is(r, BP_E_NOT_FOUND) ? BP_OK : r;
 }
 
@@ -197,7 +215,7 @@ struct crl {
 
 static void crl_add(struct crl *l, const struct bp_certificate *c)
 {
-    if (strcmp(c->profile, "management") != 0) {
+    if (strcmp(c->profile, "brownfield") == 0 || strcmp(c->profile, "operator") == 0) {
         return; /* another issuer's */
     }
     memcpy(l->serial[l->count], c->serial, c->serial_n);
@@ -243,21 +261,78 @@ static bp_result keep_crl(void *self)
     const struct bp_event_detail detail[] = {
         {BP_SPAN_STR("number"), BP_VAL_INT, (int64_t)k->crl_number + 1, BP_SPAN_EMPTY},
         {BP_SPAN_STR("count"), BP_VAL_INT, (int64_t)k->crl_count, BP_SPAN_EMPTY}};
-    BP_TRY(bp_store_crl_set(k->store, "issuing", k->crl_number + 1, now, c->der));
+    char name[BP_K_ISSUER_TEXT];
+    bp_k_issuer_name(k->cfg.issuing_number - (k->crl_is_old ? 1 : 0), name);
+    BP_TRY(bp_store_crl_set(k->store, name, k->crl_number + 1, now, c->der));
     return bp_k_event(k, BP_EV_CRL_PUBLISHED, NULL, detail, 2);
 }
 
 static void crl_again(struct bp_keeper *k)
 {
     k->crl_wanted = true;
+    k->crl_is_old = false;
     k->crl_retry = bp_k_mono(k) + RETRY_MS;
+    k->crl_due_since = k->crl_due_since == 0 ? bp_k_mono(k) : k->crl_due_since;
 }
+
+struct late {
+    struct bp_keeper *k;
+    bool is_late;
+};
+
+static bp_result note_late(void *self)
+{
+    const struct late *x = self;
+    struct bp_keeper *k = x->k;
+    const struct bp_event_detail detail[] = {
+        {BP_SPAN_STR("since"), BP_VAL_INT, k->crl_known ? k->crl_at : 0, BP_SPAN_EMPTY},
+        {BP_SPAN_STR("number"), BP_VAL_INT, (int64_t)k->crl_number, BP_SPAN_EMPTY}};
+    return bp_k_event(k, x->is_late ? BP_EV_CRL_LATE : BP_EV_CRL_CURRENT, NULL, detail, 2);
+}
+
+/* An alarm, once, when a list is due and cannot be made; and when it can again. The last list counts on: nothing stops. */
+void bp_k_crl_watch(struct bp_keeper *k)
+{
+    const bool is_late = k->crl_due_since != 0 && bp_k_mono(k) - k->crl_due_since >= BP_K_CRL_LATE_MS;
+    const bool is_over = k->crl_due_since == 0 && k->crl_late_told;
+    struct late x = {k, is_late};
+    if ((is_late && !k->crl_late_told) || is_over) {
+        k->crl_late_told = !bp_failed(bp_k_act(k, note_late, &x)) ? is_late : k->crl_late_told;
+    }
+}
+
+/* -- the store of the issuing keys --------------------------------------------------------------- */
+static bp_result note_key_store(void *self)
+{
+    struct bp_keeper *k = self;
+    return bp_k_event(k, k->key_store_lost ? BP_EV_KEY_STORE_LOST : BP_EV_KEY_STORE_BACK, NULL, NULL, 0);
+}
+
+/* The signer refuses with UNAVAILABLE for one reason: a key's token. The revocation list is asked for until it is signed,
+ * so that the token's return is noticed when nobody asks for a certificate. */
+void bp_k_key_store(struct bp_keeper *k, bp_result r, uint64_t status)
+{
+    const bool lost = status == BP_P_UNAVAILABLE;
+    if (bp_failed(r) || lost == k->key_store_lost || (!lost && status != 0)) {
+        return;
+    }
+    k->key_store_lost = lost;
+    if (bp_failed(bp_k_act(k, note_key_store, k))) {
+        k->key_store_lost = !lost; /* told with the next answer */
+    }
+    if (lost) {
+        crl_again(k);
+    }
+}
+
+static void crl_ask(struct bp_keeper *k);
 
 static void on_crl(void *arg, bp_result r, uint64_t status, bp_span body)
 {
     struct bp_keeper *k = arg;
     struct new_crl c = {k, BP_SPAN_EMPTY};
     k->crl_open = false;
+    bp_k_key_store(k, r, status);
     if (!bp_failed(r) && status == BP_P_OUTDATED) {
         /* The store was put back and the signer has counted on: look for its number in growing steps. */
         k->crl_skip = k->crl_skip == 0 ? 1 : 2 * k->crl_skip;
@@ -268,21 +343,27 @@ static void on_crl(void *arg, bp_result r, uint64_t status, bp_span body)
         crl_again(k);
         return;
     }
+    if (!k->crl_is_old && k->cfg.issuing_old_der.n > 0) {
+        /* The same entries and number once more, by the issuing CA whose certificates still count. */
+        k->crl_is_old = true;
+        crl_ask(k);
+        return;
+    }
+    k->crl_is_old = false;
     k->crl_number++;
     k->crl_skip = 0;
     k->crl_at = bp_k_now(k);
     k->crl_known = true;
-    bp_k_crl_make(k);
+    k->crl_due_since = 0;
+    k->crl_retry = bp_k_mono(k) + BP_K_CRL_GAP_MS;
+    if (k->crl_wanted) {
+        bp_k_wake(k, BP_K_CRL_GAP_MS);
+    }
 }
 
-void bp_k_crl_make(struct bp_keeper *k)
+static void crl_ask(struct bp_keeper *k)
 {
-    const int64_t age = bp_k_now(k) - k->crl_at;
     size_t n = 0;
-    if (k->crl_open || bp_k_mono(k) < k->crl_retry || bp_store_is_open(k->store) ||
-        (!k->crl_wanted && k->crl_known && age >= 0 && age < BP_K_CRL_MS)) {
-        return;
-    }
     struct crl l = {bp_alloc_array(CRL_MAX, sizeof *l.entry),
                     bp_alloc_array(CRL_MAX, sizeof *l.serial), 0};
     bp_result r = l.entry == NULL || l.serial == NULL ? BP_FAIL(NO_MEMORY) : crl_collect(k, &l);
@@ -290,17 +371,60 @@ void bp_k_crl_make(struct bp_keeper *k)
     if (!bp_failed(r)) {
         r = bp_msg_crl_write(&m, k->out, BP_MSG_BODY_MAX, &n);
     }
-    k->crl_wanted = false;
+    /* What is revoked between the two lists is wanted in both: the second does not settle it. */
+    k->crl_wanted = k->crl_is_old && k->crl_wanted;
     k->crl_count = l.count;
     if (!bp_failed(r)) {
-        r = k->port.call(k->port.self, BP_TO_SIGNER_CA, "crl", bp_span_of(k->out, n), BP_K_CALL_MS,
-                         on_crl, k);
+        r = k->port.call(k->port.self, BP_TO_SIGNER_CA, k->crl_is_old ? "crl-old" : "crl", bp_span_of(k->out, n),
+                         BP_K_CALL_MS, on_crl, k);
     }
     bp_free(l.entry);
     bp_free(l.serial);
     k->crl_open = !bp_failed(r);
     if (bp_failed(r)) {
         crl_again(k);
+    }
+}
+
+void bp_k_crl_make(struct bp_keeper *k)
+{
+    const int64_t age = bp_k_now(k) - k->crl_at;
+    if (k->crl_open || bp_k_mono(k) < k->crl_retry || bp_store_is_open(k->store) ||
+        (!k->crl_wanted && k->crl_known && age >= 0 && age < BP_K_CRL_MS)) {
+        return;
+    }
+    crl_ask(k);
+}
+
+/* -- issuing CAs that came and went ---------------------------------------------------------------- */
+struct issuers {
+    struct bp_keeper *k;
+    int64_t number, old;
+    bool rolled;
+};
+
+static bp_result note_issuers(void *self)
+{
+    const struct issuers *x = self;
+    struct bp_keeper *k = x->k;
+    const int64_t number = (int64_t)k->cfg.issuing_number;
+    const struct bp_event_detail detail[] = {
+        {BP_SPAN_STR("number"), BP_VAL_INT, x->rolled ? number : number - 1, BP_SPAN_EMPTY}};
+    BP_TRY(bp_store_setting_set(k->store, "issuing-number", number));
+    BP_TRY(bp_store_setting_set(k->store, "issuing-old", k->cfg.issuing_old_der.n > 0 ? 1 : 0));
+    return bp_k_event(k, x->rolled ? BP_EV_ISSUER_ROLLED : BP_EV_ISSUER_RETIRED, NULL, detail, 1);
+}
+
+void bp_k_note_issuers(struct bp_keeper *k)
+{
+    struct issuers x = {.k = k};
+    if (bp_failed(bp_store_setting(k->store, "issuing-number", 0, &x.number)) ||
+        bp_failed(bp_store_setting(k->store, "issuing-old", 0, &x.old))) {
+        return;
+    }
+    x.rolled = x.number != (int64_t)k->cfg.issuing_number;
+    if (x.rolled || (x.old != 0 && k->cfg.issuing_old_der.n == 0)) {
+        BP_IGNORE(bp_k_act(k, note_issuers, &x), "told at the next start");
     }
 }
 
@@ -334,6 +458,15 @@ void bp_k_send_deny_all(struct bp_keeper *k)
         after_n = sizeof after;
     } while (n == DENY_PAGE);
     bp_free(page);
+}
+
+void bp_k_send_crl(struct bp_keeper *k)
+{
+    size_t n = 0;
+    if (k->crl_known && !bp_failed(bp_msg_number_write(k->crl_number, k->out, BP_MSG_BODY_MAX, &n))) {
+        k->port.notify(k->port.self, BP_TO_FRONTS, "crl", bp_span_of(k->out, n));
+        k->crl_told = k->crl_number;
+    }
 }
 
 void bp_k_send_state(struct bp_keeper *k, bool accepting)

@@ -7,6 +7,7 @@
 
 #include "codec/device.h"
 #include "codec/x509.h"
+#include "core/renewal.h"
 #include "fleet/store/crash.h"
 
 #define BP_MODULE PROC
@@ -274,23 +275,23 @@ static bp_result write_all(void *self)
 }
 
 /* -- the answer ------------------------------------------------------------------------------------ */
-/* Whether to renew now: from a point between 50 and 70 % of the certificate's life that is the same
- * for every asking, so that a batch of devices does not renew at once (research: expiry waves). */
-static bool is_renewal_due(struct bp_keeper *k, const struct bp_device *d)
+/* The window in which its certificate is to be renewed, and whether its moment in it has come: the same for every asking,
+ * and spread, so that a batch of devices does not renew at once (research: expiry waves). */
+static void put_renewal(struct bp_keeper *k, const struct bp_device *d, struct bp_answer *a)
 {
     struct bp_certificate c = {0};
     bp_span der = BP_SPAN_EMPTY;
-    uint8_t mac[32];
-    if (bp_failed(bp_store_cert_of(k->store, d->n, &c, &der))) {
-        return false;
+    uint16_t lot = 0;
+    if (bp_failed(bp_store_cert_of(k->store, d->n, &c, &der)) || c.not_after_ms == INT64_MAX ||
+        bp_failed(bp_renewal_lot(k->crypto, BP_SPAN_OF(d->id), bp_span_of(c.serial, c.serial_n), &lot))) {
+        return;
     }
-    const bp_span parts[] = {BP_SPAN_OF(d->id), bp_span_of(c.serial, c.serial_n)};
-    if (bp_failed(bp_hmac_sha256(k->crypto, BP_SPAN_OF(k->cfg.owner_secret), parts, 2, mac))) {
-        return false;
-    }
-    const int64_t life = c.not_after_ms - c.not_before_ms;
-    const int64_t share = 500 + (((int64_t)mac[0] << 8) | mac[1]) % 201; /* per mille */
-    return bp_k_now(k) >= c.not_before_ms + life / 1000 * share;
+    const struct bp_renewal w =
+        bp_renewal_window(c.not_before_ms / 1000, c.not_after_ms / 1000, k->renew_from, k->renew_until);
+    a->has_window = w.from_s >= 0;
+    a->renew_from_s = w.from_s;
+    a->renew_until_s = w.until_s;
+    a->renew = bp_k_now(k) / 1000 >= bp_renewal_at_s(&w, lot);
 }
 
 static bp_result write_answer(struct bp_job *j, const struct bp_device *d, const struct bp_trust *t,
@@ -303,7 +304,9 @@ static bp_result write_answer(struct bp_job *j, const struct bp_device *d, const
     const int64_t now = bp_k_now(k);
     const int64_t left = t->due_ms - k->grace_ms - now;
     BP_TRY(bp_k_nonce(k, BP_SPAN_OF(d->id), t->seq + 1, now, nonce));
-    const bool renew = is_renewal_due(k, d);
+    const char *life = bp_k_life(k, d);
+    struct bp_answer renewal = {0};
+    put_renewal(k, d, &renewal);
     BP_TRY(bp_store_tree(k->store, &tree));
     const size_t head_n = tree.checkpoint.n < sizeof head ? tree.checkpoint.n : 0;
     if (head_n > 0) {
@@ -320,9 +323,12 @@ static bp_result write_answer(struct bp_job *j, const struct bp_device *d, const
                                 .head = bp_span_of(head, head_n),
                                 .tier = t->tier,
                                 .reason = bp_span_cstr(t->reason),
-                                .state = bp_span_cstr(bp_device_state_name(d->state)),
-                                .renew = renew,
-                                .time_ms = now};
+                                .state = bp_span_cstr(life),
+                                .renew = renewal.renew,
+                                .time_ms = now,
+                                .has_window = renewal.has_window,
+                                .renew_from_s = renewal.renew_from_s,
+                                .renew_until_s = renewal.renew_until_s};
     return bp_answer_write(&a, k->room, BP_K_ROOM, ret_n);
 }
 

@@ -4,6 +4,7 @@
 #include "fleet/keeper/internal.h"
 
 #include "codec/device.h"
+#include "codec/x509.h"
 
 #define BP_MODULE PROC
 
@@ -29,15 +30,76 @@ void bp_k_log_certificate(struct bp_job *j)
 
 void bp_k_crl(struct bp_job *j)
 {
+    const struct bp_keeper_config *cfg = &j->k->cfg;
+    char name[BP_K_ISSUER_TEXT];
+    unsigned which = 0;
     uint64_t number = 0;
     int64_t at = 0;
     bp_span der = BP_SPAN_EMPTY;
-    const bp_result r = bp_store_crl(j->k->store, "issuing", &number, &at, &der);
+    /* The row of the table saw that there are digits, and no other ones. */
+    for (size_t i = sizeof "/crl/issuing-" - 1; i < j->q.target.n && j->q.target.p[i] >= '0' && j->q.target.p[i] <= '9'; i++) {
+        which = which * 10 + (unsigned)(j->q.target.p[i] - '0');
+    }
+    const bool is_old = cfg->issuing_old_der.n > 0 && which + 1 == cfg->issuing_number;
+    if (which != cfg->issuing_number && !is_old) {
+        bp_k_refuse(j, BP_P_NOT_FOUND, NULL);
+        return;
+    }
+    bp_k_issuer_name(which, name);
+    const bp_result r = bp_store_crl(j->k->store, name, &number, &at, &der);
     if (bp_failed(r)) {
         bp_k_refuse(j, bp_is(r, BP_E_NOT_FOUND) ? BP_P_UNAVAILABLE : bp_k_problem_of(r), NULL);
         return;
     }
     bp_k_ok(j, BP_SPAN_STR("application/pkix-crl"), der);
+}
+
+void bp_k_root_crl(struct bp_job *j)
+{
+    if (j->k->cfg.root_crl.n == 0) {
+        bp_k_refuse(j, BP_P_NOT_FOUND, "this server's root has made no list");
+        return;
+    }
+    bp_k_ok(j, BP_SPAN_STR("application/pkix-crl"), j->k->cfg.root_crl);
+}
+
+/* A serial in the address: hexadecimal digits, two an octet, and ".cer". */
+static bool serial_of(bp_span name, uint8_t ret[BP_SERIAL_MAX], size_t *ret_n)
+{
+    const size_t digits = name.n < 4 ? 0 : name.n - 4;
+    if (digits == 0 || digits % 2 != 0 || digits > 2 * BP_SERIAL_MAX || memcmp(name.p + digits, ".cer", 4) != 0) {
+        return false;
+    }
+    for (size_t i = 0; i < digits; i++) {
+        const uint8_t c = name.p[i];
+        const int v = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+        if (v < 0) {
+            return false;
+        }
+        ret[i / 2] = (uint8_t)(i % 2 == 0 ? v << 4 : ret[i / 2] | v);
+    }
+    *ret_n = digits / 2;
+    return true;
+}
+
+/* A certificate that is revoked: whoever acts on the list needs to know whom it names. Of others nothing is said. */
+void bp_k_revoked(struct bp_job *j)
+{
+    struct bp_keeper *k = j->k;
+    uint8_t serial[BP_SERIAL_MAX];
+    size_t n = 0;
+    struct bp_certificate c = {0};
+    struct bp_x509 cert, issuer;
+    bp_span der = BP_SPAN_EMPTY;
+    const size_t prefix = sizeof BP_K_REVOKED_PATH - 1;
+    const bp_span name = bp_span_sub(j->q.target, prefix, j->q.target.n - prefix);
+    if (!serial_of(name, serial, &n) || bp_failed(bp_store_cert(k->store, bp_span_of(serial, n), &c, &der)) ||
+        c.state != BP_CERT_REVOKED || bp_failed(bp_x509_read(der, &cert)) ||
+        bp_failed(bp_x509_read(k->cfg.issuing_der, &issuer)) || !bp_span_equal(cert.issuer, issuer.subject)) {
+        bp_k_refuse(j, BP_P_NOT_FOUND, NULL);
+        return;
+    }
+    bp_k_ok(j, BP_SPAN_STR("application/pkix-cert"), der);
 }
 
 void bp_k_checkpoint(struct bp_job *j)

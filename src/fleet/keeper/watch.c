@@ -132,6 +132,7 @@ void bp_k_tick(struct bp_keeper *k)
         k->expire_at = mono + EXPIRE_MS;
         BP_IGNORE(bp_k_act(k, expire, k), "repeated in ten minutes");
     }
+    bp_k_crl_watch(k);
     bp_k_commit(k);
     move_log(k);
     bp_k_crl_make(k);

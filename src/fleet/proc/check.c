@@ -5,21 +5,23 @@
 #include <stdio.h>
 
 #include "codec/note.h"
+#include "codec/x509.h"
 #include "fleet/authority/site.h"
 #include "fleet/events/log.h"
 #include "fleet/proc/proc.h"
 #include "fleet/proc/sandbox.h"
+#include "fleet/signer/record.h"
 #include "fleet/store/store.h"
 #include "platform/linux/file.h"
 #include "platform/openssl/crypto.h"
 
 #define BP_MODULE PROC
 
-#define FINDINGS_MAX 8u
+#define FINDINGS_MAX 24u
 #define HEAD_MAX     4096u
 
 struct finding {
-    const char *part;
+    char part[24];
     bool ok;
     char text[256];
 };
@@ -38,7 +40,7 @@ __attribute__((format(printf, 4, 5))) static void found(struct check *k, const c
     if (k->count < FINDINGS_MAX) {
         struct finding *f = &k->finding[k->count++];
         va_list args;
-        f->part = part;
+        (void)snprintf(f->part, sizeof f->part, "%s", part);
         f->ok = ok;
         va_start(args, text);
         (void)vsnprintf(f->text, sizeof f->text, text, args);
@@ -67,6 +69,42 @@ static void check_site(struct check *k)
         found(k, "root key", true, "%s lies in the directory: an evaluation only", key);
     } else {
         found(k, "root key", false, "%s still lies in the directory; move it off this machine", key);
+    }
+}
+
+/* Where each key lies, and whether it could be somewhere else as well. */
+static void check_key(struct check *k, enum bp_site_key which)
+{
+    struct bp_pkcs11_facts t;
+    char part[24];
+    (void)snprintf(part, sizeof part, "key %s", bp_site_key_name(which));
+    if (!bp_site_key_is_in_token(k->site, which)) {
+        found(k, part, true, "in the file %s: who may read it can copy it", bp_site_key_file(which));
+        return;
+    }
+    const bp_result r = bp_site_key_look(k->site, which, &t);
+    if (bp_failed(r)) {
+        found(k, part, false, "in a token that does not answer for it: %s (the module's code is 0x%lx)", text_of(r),
+              bp_pkcs11_trace());
+    } else if (t.can_leave) {
+        found(k, part, false, "in the token %s (%s), which would give it away: make another", t.token, t.model);
+    } else {
+        found(k, part, true, "in the token %s (%s): %s", t.token, t.model,
+              t.was_always_there ? "made there, cannot leave" : "cannot leave now, but was made or kept elsewhere before");
+    }
+}
+
+static void check_keys(struct check *k)
+{
+    struct bp_site_settings s;
+    bool tokens = false;
+    for (enum bp_site_key i = BP_SITE_KEY_SERVER; i < BP_SITE_KEYS; i = (enum bp_site_key)(i + 1)) {
+        check_key(k, i);
+        tokens = tokens || bp_site_key_is_in_token(k->site, i);
+    }
+    if (tokens && !bp_failed(bp_site_settings_load(k->dir, &s))) {
+        found(k, "module of the token", true, "signer-ca keeps the machine's root folder for it%s%s",
+              s.key_reach[0] != 0 ? " and reaches " : ", and no file beside the directory", s.key_reach);
     }
 }
 
@@ -110,6 +148,75 @@ static void check_log(struct check *k, bp_store *store)
     }
 }
 
+struct tally {
+    bp_store *store;
+    struct bp_crypto *crypto;
+    int64_t since_ms;
+    uint64_t known; /* recorded, and the store has the certificate */
+    uint64_t counted; /* of those, begun after the record was */
+    uint64_t other; /* the store has another certificate of that serial */
+};
+
+static bp_result count_issued(void *self, const struct bp_issued *e)
+{
+    struct tally *t = self;
+    struct bp_certificate c;
+    struct bp_x509 x;
+    bp_span der = BP_SPAN_EMPTY;
+    uint8_t tbs[BP_SHA256_SIZE];
+    const bp_result r = bp_store_cert(t->store, BP_SPAN_OF(e->serial), &c, &der);
+    if (bp_is(r, BP_E_NOT_FOUND)) {
+        return BP_OK;
+    }
+    BP_TRY(r);
+    BP_TRY(bp_x509_read(der, &x));
+    BP_TRY(bp_hash(t->crypto, BP_HASH_SHA256, x.tbs, tbs));
+    t->known++;
+    t->counted += c.not_before_ms >= t->since_ms ? 1 : 0;
+    t->other += memcmp(tbs, e->tbs, sizeof tbs) != 0 ? 1 : 0;
+    return BP_OK;
+}
+
+static bp_result pass_over(void *self, const struct bp_issued *e)
+{
+    (void)self;
+    (void)e;
+    return BP_OK;
+}
+
+/* Every certificate that the store knows was recorded before it was signed. The other way round need not hold: what was
+ * recorded when the power went may have been issued or not. */
+static void check_issued(struct check *k, bp_store *store)
+{
+    char path[BP_SITE_PATH_MAX];
+    struct tally t = {.store = store, .crypto = k->crypto};
+    uint64_t recorded = 0, stored = 0;
+    /* The store first: what is issued meanwhile is recorded before it is stored. */
+    bp_result r = bp_site_path(k->site, BP_ISSUED_FILE, path, sizeof path);
+    if (!bp_failed(r)) {
+        r = bp_record_read(path, k->crypto, pass_over, NULL, &t.since_ms, &recorded);
+    }
+    if (bp_is(r, BP_E_NOT_FOUND)) {
+        found(k, "issued", true, "no certificate was issued yet");
+        return;
+    }
+    if (!bp_failed(r)) {
+        r = bp_store_cert_count(store, t.since_ms, &stored);
+    }
+    if (!bp_failed(r)) {
+        r = bp_record_read(path, k->crypto, count_issued, &t, &t.since_ms, &recorded);
+    }
+    if (bp_failed(r)) {
+        found(k, "issued", false, "the record of what was signed cannot be read: %s", text_of(r));
+    } else if (t.other > 0 || t.counted < stored) {
+        found(k, "issued", false, "%llu of %llu certificates in the store are not in the record of what was signed",
+              (unsigned long long)(t.other + stored - t.counted), (unsigned long long)stored);
+    } else {
+        found(k, "issued", true, "%llu certificates were recorded before they were signed; the store knows %llu of them",
+              (unsigned long long)recorded, (unsigned long long)t.known);
+    }
+}
+
 static void check_store(struct check *k)
 {
     char path[BP_SITE_PATH_MAX], needs[64] = "";
@@ -124,6 +231,7 @@ static void check_store(struct check *k)
     }
     found(k, "store", true, "can be read");
     check_log(k, store);
+    check_issued(k, store);
     bp_store_free(store);
 }
 
@@ -196,6 +304,7 @@ int bp_check_main(int argc, char **argv)
     }
     check_site(&k);
     if (k.site != NULL) {
+        check_keys(&k);
         check_store(&k);
     }
     const uint32_t fences = bp_sandbox_possible();

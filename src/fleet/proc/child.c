@@ -13,6 +13,7 @@
 
 #include <openssl/crypto.h>
 
+#include "fleet/authority/site.h"
 #include "fleet/ipc/message.h"
 #include "fleet/proc/probe.h"
 #include "fleet/proc/sandbox.h"
@@ -185,21 +186,43 @@ static bool die_with_parent(pid_t parent)
     return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 && getppid() == parent;
 }
 
+/* The settings are the administrator's own file; of all kinds only one has a stranger's module in it. */
+static bp_result read_reach(enum bp_kind kind, const char *dir, bool *ret_keeps_root, char *ret, size_t cap)
+{
+    struct bp_site_settings s;
+    *ret_keeps_root = false;
+    ret[0] = 0;
+    if (kind != BP_KIND_SIGNER_CA) {
+        return BP_OK;
+    }
+    BP_TRY(bp_site_settings_load(dir, &s));
+    for (size_t i = 0; i < BP_SITE_KEYS; i++) {
+        *ret_keeps_root = *ret_keeps_root || s.key_uri[i][0] != 0;
+    }
+    if (*ret_keeps_root) {
+        (void)snprintf(ret, cap, "%s", s.key_reach);
+    }
+    return BP_OK;
+}
+
 static bp_result raise_and_load(struct running *r, const char *dir, pid_t parent)
 {
+    char reach[BP_SITE_TEXT_MAX + 1];
+    bool keeps_root = false;
     /* What OpenSSL reads once, it reads while it can still open files. */
     if (OPENSSL_init_crypto(OPENSSL_INIT_ADD_ALL_CIPHERS | OPENSSL_INIT_ADD_ALL_DIGESTS | OPENSSL_INIT_LOAD_CONFIG |
                                 OPENSSL_INIT_LOAD_CRYPTO_STRINGS,
                             NULL) != 1) {
         return BP_FAIL(CRYPTO);
     }
-    BP_TRY(bp_sandbox_enter(r->c.kind, dir, r->c.dir, &r->c.fences));
+    BP_TRY(read_reach(r->c.kind, dir, &keeps_root, reach, sizeof reach));
+    BP_TRY(bp_sandbox_enter(r->c.kind, dir, keeps_root, r->c.dir, &r->c.fences));
     if (!die_with_parent(parent)) {
         return BP_FAIL(CLOSED);
     }
     BP_TRY(bp_loop_new(&r->c.loop));
     BP_TRY(r->ops->load(r->self, &r->c));
-    return bp_sandbox_close(r->c.kind, r->c.dir, &r->c.fences);
+    return bp_sandbox_close(r->c.kind, r->c.dir, reach, &r->c.fences);
 }
 
 static bp_result serve(struct running *r)

@@ -74,15 +74,21 @@ static bp_verdict admit(void *self, const struct bp_tls_peer *peer, bp_span leaf
 static bp_result make_device_contexts(struct bp_front *f, const struct bp_tls_server_spec *base,
                                       const struct bp_site *site)
 {
-    const bp_span cas[] = {site->cert[BP_SITE_CERT_ISSUING], site->cert[BP_SITE_CERT_BROWNFIELD]};
+    /* After a roll-over both issuers count, until the old one is taken out of force. */
+    const unsigned issuers = site->issuing_old.n > 0 ? 2 : 1;
+    const bp_span cas[] = {site->cert[BP_SITE_CERT_ISSUING],
+                           issuers == 2 ? site->issuing_old : site->cert[BP_SITE_CERT_BROWNFIELD],
+                           site->cert[BP_SITE_CERT_BROWNFIELD]};
     struct bp_tls_server_spec spec = *base;
     spec.ask = BP_TLS_ASK_REQUIRED;
     spec.cas = cas;
-    spec.ca_count = 1;
+    spec.ca_count = issuers;
+    f->listener[BP_L_DEVICE].device_cas = issuers;
+    f->listener[BP_L_ENROL].device_cas = issuers;
     BP_TRY(bp_tls_server_new(&spec, &f->listener[BP_L_DEVICE].tls));
     spec.ask = BP_TLS_ASK_OPTIONAL;
     spec.also_tls12 = true;
-    spec.ca_count = 2;
+    spec.ca_count = issuers + 1;
     return bp_tls_server_new(&spec, &f->listener[BP_L_ENROL].tls);
 }
 
@@ -144,7 +150,7 @@ static bp_result serve(struct bp_front_listener *l)
 {
     const struct bp_front *f = l->f;
     struct bp_server_spec spec = {
-        .tls = l->tls, .self = l, .body_max = bp_front_body_max, .handle = bp_front_handle};
+        .tls = l->tls, .of_status = l->id == BP_L_STATUS, .self = l, .body_max = bp_front_body_max, .handle = bp_front_handle};
     spec.limits.conns_per_source = f->c->per_source != 0 ? f->c->per_source : l->id == BP_L_DEVICE ? CONNS_DEVICE : 0;
     const int fd = l->fd;
     l->fd = -1;
@@ -227,6 +233,8 @@ static void on_notice(void *self, struct bp_peer *p, bp_span op, bp_span body)
         r = bp_msg_state_read(body, &f->is_accepting);
         f->has_state = f->has_state || !bp_failed(r);
         look_whether_to_serve(f);
+    } else if (bp_span_equal(op, BP_SPAN_STR("crl"))) {
+        r = bp_front_hold_told(f, body);
     } else if (bp_span_equal(op, BP_SPAN_STR("stream"))) {
         bp_front_stream_publish(f, body);
     } else {
@@ -328,7 +336,7 @@ static bp_result start(void *self)
 {
     struct bp_front *f = self;
     BP_TRY(bp_timer_new(f->c->loop, on_ending_late, f, &f->ending));
-    return f->c->kind == BP_KIND_FRONT_OPERATE ? bp_front_stream_start(f) : BP_OK;
+    return f->c->kind == BP_KIND_FRONT_OPERATE ? bp_front_stream_start(f) : bp_front_hold_start(f);
 }
 
 void bp_front_settled(struct bp_front *f)
@@ -349,6 +357,7 @@ static void end(void *self)
         }
     }
     bp_front_stream_end(f);
+    bp_front_hold_end(f);
     if (bp_failed(bp_timer_start(f->ending, END_MS))) {
         bp_child_stop(f->c, BP_EXIT_OK);
     }
@@ -375,6 +384,7 @@ static void done(void *self)
     bp_tls_free(f->operator_tls);
     bp_timer_free(f->ending);
     bp_timer_free(f->beat);
+    bp_timer_free(f->wait_beat);
     bp_denyset_done(&f->deny);
     if (f->tls_fd >= 0) {
         close(f->tls_fd);

@@ -3,7 +3,7 @@
  *
  * It authenticates the channel, relays, and decides nothing: what a request means and what it is answered is said by the
  * process that it goes to. Files: front.c the process (certificates, channels, listeners, notices), relay.c a request
- * and its answer, stream.c the page's event stream. One front a process; it owns everything here. */
+ * and its answer, stream.c the page's event stream, hold.c requests that wait for a revocation list. One front a process; it owns everything here. */
 #ifndef BP_FLEET_PROC_FRONT_H
 #define BP_FLEET_PROC_FRONT_H
 
@@ -15,6 +15,8 @@
 
 #define BP_FRONT_READERS_MAX 16u
 #define BP_FRONT_STREAMS_MAX 256u
+#define BP_FRONT_WAITERS_MAX 256u
+#define BP_FRONT_WAIT_MS     50000 /* below the time after which net/server answers for a held request */
 #define BP_FRONT_CALL_MS     45000u /* below the time after which net/server answers for a held request */
 
 enum bp_listener { BP_L_DEVICE, BP_L_ENROL, BP_L_OPERATE, BP_L_STATUS, BP_L_COUNT };
@@ -27,6 +29,7 @@ struct bp_front_listener {
     int fd; /* came, but not served yet; else -1 */
     struct bp_tls *tls;
     struct bp_server *server;
+    unsigned device_cas; /* of the anchors in tls, the first that many are issuing CAs of devices */
 };
 
 struct bp_stream_reader {
@@ -37,6 +40,15 @@ struct bp_stream_reader {
     size_t ask_n;
     bool is_asking, is_gone;
     int64_t asked_ms;
+};
+
+/* A request that waits for the next revocation list. */
+struct bp_front_waiter {
+    struct bp_front_waiter *prev, *next;
+    struct bp_front_listener *l;
+    struct bp_responder *rs;
+    uint64_t after;
+    int64_t until_ms; /* monotonic */
 };
 
 struct bp_front {
@@ -54,6 +66,10 @@ struct bp_front {
     struct bp_stream_reader *streams;
     size_t stream_count;
     struct bp_timer *beat; /* of the streams */
+    uint64_t crl_number;   /* of the newest revocation list; 0: not told */
+    struct bp_front_waiter *waiters;
+    size_t waiter_count;
+    struct bp_timer *wait_beat;
     bool is_ending;
     struct bp_timer *ending;
     size_t open; /* requests that wait for an answer */
@@ -72,6 +88,8 @@ void bp_front_refuse(const struct bp_front_listener *l, struct bp_responder *rs,
 /* The request as a body of op `http`, in memory that the caller frees. target empty: the request's own. */
 BP_MUST_CHECK bp_result bp_front_exchange(const struct bp_front_listener *l, const struct bp_request *rq,
                                           struct bp_responder *rs, bp_span target, uint8_t **ret, size_t *ret_n);
+/* The request to the process that answers it. */
+void bp_front_relay(struct bp_front_listener *l, const struct bp_request *rq, struct bp_responder *rs);
 /* Whether the front itself refuses this peer's key. */
 bool bp_front_is_denied(const struct bp_front *f, const struct bp_tls_peer *peer);
 
@@ -84,6 +102,16 @@ void bp_front_stream_ask(struct bp_front_listener *l, const struct bp_request *r
 void bp_front_stream_publish(struct bp_front *f, bp_span body);
 /* Ends all. */
 void bp_front_stream_end(struct bp_front *f);
+
+/* ---- hold.c ---- */
+
+BP_MUST_CHECK bp_result bp_front_hold_start(struct bp_front *f);
+/* Keeps a request for the revocation list until there is a newer one; false: it is to be relayed now. */
+bool bp_front_hold(struct bp_front_listener *l, const struct bp_request *rq, struct bp_responder *rs);
+/* The keeper's notice `crl`: there is a newer one. */
+BP_MUST_CHECK bp_result bp_front_hold_told(struct bp_front *f, bp_span body);
+/* Lets all go. */
+void bp_front_hold_end(struct bp_front *f);
 
 /* ---- front.c ---- */
 

@@ -22,10 +22,12 @@
 
 #define BP_MODULE PROC
 
-static const char usage[] = "usage: bedplated init --dir DIR --name HOST [--org NAME] [--evaluation] [--json]\n";
+static const char usage[] = "usage: bedplated init --dir DIR --name HOST [--org NAME] [--evaluation] [--json]\n"
+                            "                       [--key-store pkcs11:URI [--key-reach 'PATH ...']]\n";
 
 struct init {
-    const char *dir, *name, *org;
+    const char *dir, *name, *org, *key_store, *key_reach;
+    struct bp_pkcs11_uri store;
     bool evaluation, is_json;
     struct bp_crypto *crypto;
     struct bp_entropy entropy;
@@ -107,22 +109,28 @@ static void tell_person(const struct init *x, const char *root)
 {
     printf("Made %s: the server of %s at %s.\n\n", x->dir, x->org, x->name);
     printf("  root certificate         sha256:%s\n", root);
-    printf("  passphrase of its key    %s    (shown once; the recovery key's too)\n", x->passphrase);
+    printf("  passphrase of its key    %s    (shown once; of the recovery and the owner's key too)\n", x->passphrase);
     printf("  first operator's code    %s    (15 minutes, once)\n\n", x->code);
     printf("What to do next\n");
     if (x->evaluation) {
-        printf("  1. This server is for evaluation: root-key.pem and recovery-key.pem stay in %s. Do not run a plant\n"
-               "     with it.\n",
+        printf("  1. This server is for evaluation: root-key.pem, recovery-key.pem and owner-key.pem stay in %s. Do not\n"
+               "     run a plant with it.\n",
                x->dir);
     } else {
-        printf("  1. Move root-key.pem and recovery-key.pem out of %s to a medium that stays off this machine, and\n"
-               "     keep the passphrase apart from it. The server does not start while either key is here. The recovery\n"
-               "     key opens what `bedplate device recover` fetches: the lockout values of the devices' TPMs.\n",
+        printf("  1. Move root-key.pem, recovery-key.pem and owner-key.pem out of %s to a medium that stays off this\n"
+               "     machine, and keep the passphrase apart from it. The server does not start while one of them is here. The\n"
+               "     recovery key opens what `bedplate device recover` fetches: the lockout values of the devices' TPMs. The\n"
+               "     owner's key hands devices over (`bedplate device transfer`); certs/owner.cose is its card, for sellers.\n",
                x->dir);
     }
     printf("  2. Put the certificates of the makers of your chips into %s/anchors/, as discrete-*.pem, firmware-*.pem\n"
            "     or virtual-*.pem.\n",
            x->dir);
+    if (x->key_store != NULL) {
+        printf("     The keys of the issuing authorities were made in the token and cannot leave it; its PIN was copied to\n"
+               "     %s/keys/ca/pin. Back the token up by its maker's means: without it nothing more is issued.\n",
+               x->dir);
+    }
     printf("  3. bedplated run --dir %s\n", x->dir);
     printf("  4. Open https://%s:8445/ and sign in with the code, or make an operator's key where you are:\n"
            "     bedplate login --server https://%s:8445 --code %s\n",
@@ -158,8 +166,29 @@ static int tell(const struct init *x)
     return BP_EXIT_OK;
 }
 
+/* Whether it was the token that did not do its part. */
+static bool tell_token_failure(const struct init *x, bp_result r)
+{
+    if (x->key_store == NULL ||
+        !(bp_is(r, BP_E_CLOSED) || bp_is(r, BP_E_DENIED) || bp_is(r, BP_E_MISMATCH))) {
+        return false;
+    }
+    fprintf(stderr, "bedplated: %s\n  the token did not do what it was asked for: %s (the module's code is 0x%lx)\n",
+            x->key_store, bp_error_text(bp_error_of(r)), bp_pkcs11_trace());
+    return true;
+}
+
 static int tell_failure(const struct init *x, bp_result r)
 {
+    struct stat st;
+    if (tell_token_failure(x, r)) {
+        return BP_EXIT_REFUSED;
+    }
+    if (x->key_store != NULL && bp_is(r, BP_E_EXISTS) && lstat(x->dir, &st) != 0) {
+        fprintf(stderr, "bedplated: the token has keys whose names begin with \"%s-\" already; object=NAME in --key-store says"
+                        " how they begin\n", x->store.object[0] != 0 ? x->store.object : "bedplate");
+        return BP_EXIT_REFUSED;
+    }
     switch ((int)bp_error_of(r)) {
     case BP_E_EXISTS:
         fprintf(stderr, "bedplated: %s exists; init makes a new directory and changes none\n", x->dir);
@@ -187,7 +216,9 @@ static bool read_options(int argc, char **argv, struct init *x)
         const char **text = strcmp(argv[i], "--dir") == 0    ? &x->dir
                             : strcmp(argv[i], "--name") == 0 ? &x->name
                             : strcmp(argv[i], "--org") == 0  ? &x->org
-                                                             : NULL;
+                            : strcmp(argv[i], "--key-store") == 0 ? &x->key_store
+                            : strcmp(argv[i], "--key-reach") == 0 ? &x->key_reach
+                                                                  : NULL;
         if (text != NULL && i + 1 < argc) {
             *text = argv[++i];
         } else if (strcmp(argv[i], "--evaluation") == 0) {
@@ -199,7 +230,21 @@ static bool read_options(int argc, char **argv, struct init *x)
             return false;
         }
     }
-    return x->dir != NULL && x->dir[0] != 0 && x->name != NULL;
+    return x->dir != NULL && x->dir[0] != 0 && x->name != NULL && (x->key_reach == NULL || x->key_store != NULL);
+}
+
+static bool read_key_store(struct init *x)
+{
+    if (x->key_store == NULL) {
+        return true;
+    }
+    const bp_result r = bp_pkcs11_uri_read(bp_span_cstr(x->key_store), &x->store);
+    if (bp_failed(r) || x->store.id_n > 0) {
+        fprintf(stderr, "bedplated: --key-store wants pkcs11:token=LABEL?module-path=/PATH/OF/MODULE&pin-source=file:PATH "
+                        "(RFC 7512); object=NAME may say how the keys' names begin; a PIN in the text is refused\n");
+        return false;
+    }
+    return true;
 }
 
 int bp_init_main(int argc, char **argv)
@@ -209,9 +254,19 @@ int bp_init_main(int argc, char **argv)
         fputs(usage, stderr);
         return BP_EXIT_USAGE;
     }
+    if (!read_key_store(&x)) {
+        return BP_EXIT_USAGE;
+    }
     /* Certificates must be readable for every process; what must not be is made so file by file. */
     (void)umask(0022);
-    const struct bp_site_make make = {x.dir, x.name, x.org, x.evaluation, more, &x};
+    const struct bp_site_make make = {.dir = x.dir,
+                                      .name = x.name,
+                                      .org = x.org,
+                                      .evaluation = x.evaluation,
+                                      .key_store = x.key_store == NULL ? NULL : &x.store,
+                                      .key_reach = x.key_reach,
+                                      .more = more,
+                                      .self = &x};
     bp_result r = bp_crypto_openssl_new(16, &x.crypto);
     if (!bp_failed(r)) {
         r = bp_site_make(&make, x.crypto, &x.entropy, &x.clock, x.passphrase);

@@ -377,7 +377,9 @@ static bp_result load(void *self, struct bp_child *c)
     m->writer = (struct bp_api_writer){.name = m->site->name,
                                        .enrol_url = m->enrol_url,
                                        .operators_der = m->site->cert[BP_SITE_CERT_OPERATORS],
-                                       .root_der = m->site->cert[BP_SITE_CERT_ROOT]};
+                                       .root_der = m->site->cert[BP_SITE_CERT_ROOT],
+                                       .bind_der = m->site->cert[BP_SITE_CERT_BIND],
+                                       .owner_card = m->site->owner_card};
     m->route = (struct bp_keeper_route){
         .listener = "operate", .prefix = BP_API_PREFIX, .handle = bp_api_write, .self = &m->writer};
     return bp_timer_new(c->loop, on_timer, m, &m->timer);
@@ -411,9 +413,13 @@ static bp_result start(void *self)
                                    .version = BP_PRODUCT_VERSION,
                                    .root_der = m->site->cert[BP_SITE_CERT_ROOT],
                                    .issuing_der = m->site->cert[BP_SITE_CERT_ISSUING],
+                                   .issuing_old_der = m->site->issuing_old,
+                                   .issuing_number = m->site->issuing_number,
+                                   .root_crl = m->site->root_crl,
                                    .infra_der = m->site->cert[BP_SITE_CERT_INFRA],
                                    .log_der = m->site->cert[BP_SITE_CERT_LOG],
                                    .recovery_der = m->site->cert[BP_SITE_CERT_RECOVERY],
+                                   .owner_card = m->site->owner_card,
                                    .device_port = m->c->device_port,
                                    .brownfield_der = m->site->cert[BP_SITE_CERT_BROWNFIELD],
                                    .policy = m->policy,

@@ -14,9 +14,16 @@
 
 static const char usage[] =
     "usage: bedplated init  --dir DIR --name HOST [--org NAME] [--evaluation] [--json]\n"
+    "                       [--key-store pkcs11:URI [--key-reach 'PATH ...']]\n"
     "       bedplated run   --dir DIR [--listen ADDRESS] [--device-port N] [--enrol-port N] [--operate-port N]\n"
     "                       [--status-port N] [--workers N] [--readers N] [--per-source N] [--attest-interval MS]\n"
     "       bedplated check --dir DIR [--json]\n"
+    "       bedplated ca root     --dir DIR --root-key FILE --passphrase-file FILE --first FILE --second FILE --out FILE\n"
+    "                       --transcript FILE\n"
+    "       bedplated ca transcript --dir DIR --transcript FILE\n"
+    "       bedplated ca rollover --dir DIR --root-key FILE --passphrase-file FILE | --first FILE --second FILE\n"
+    "                       [--algorithm p256|p384] [--transcript FILE]\n"
+    "       bedplated ca retire   --dir DIR\n"
     "       bedplated --version\n"
     "A port of 0 picks a free one; `run` prints one line for each listener and then \"ready\".\n";
 
@@ -144,6 +151,9 @@ int main(int argc, char **argv)
     }
     if (strcmp(word, "run") == 0) {
         return run(argc - 1, argv + 1);
+    }
+    if (strcmp(word, "ca") == 0) {
+        return bp_ca_main(argc - 1, argv + 1);
     }
     if (strcmp(word, "check") == 0) {
         return bp_check_main(argc - 1, argv + 1);

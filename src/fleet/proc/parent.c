@@ -69,6 +69,9 @@ static struct parent {
         int fd[WORKERS_MAX];
     } listener[LISTENERS_MAX];
     enum phase phase;
+    bool is_renewing, is_asked_again;
+    size_t renew_at; /* how many of those to be replaced were */
+    struct bp_timer *renewing;
     bool was_ready;
     int exit_code;
 } me;
@@ -183,6 +186,79 @@ static void hand_out(struct slot *s)
     }
 }
 
+/* ---- SIGHUP: those that read certificates are replaced, one after the other, so that the rest serves on ---- */
+
+/* Who accepts a new issuer goes before who serves its list, and who issues by it comes last. */
+static const enum bp_kind renewed[] = {BP_KIND_FRONT_DEVICE, BP_KIND_KEEPER, BP_KIND_SIGNER_CA};
+
+static struct slot *renewed_slot(size_t at)
+{
+    for (size_t k = 0; k < sizeof renewed / sizeof renewed[0]; k++) {
+        for (size_t i = 0; i < me.slots; i++) {
+            if (me.slot[i].kind == renewed[k] && at-- == 0) {
+                return &me.slot[i];
+            }
+        }
+    }
+    return NULL;
+}
+
+static bool is_in_turn(const struct slot *s)
+{
+    return me.is_renewing && renewed_slot(me.renew_at) == s;
+}
+
+static void renew(void)
+{
+    struct slot *s = renewed_slot(me.renew_at);
+    if (s == NULL) {
+        bp_timer_stop(me.renewing);
+        me.is_renewing = false;
+        say("the parent", "has replaced every process that reads certificates");
+        if (me.is_asked_again) {
+            me.is_asked_again = false;
+            me.is_renewing = true;
+            me.renew_at = 0;
+            renew();
+        }
+        return;
+    }
+    notify(s, "end", NULL, -1); /* one that is not running reads what is new when it starts */
+    if (bp_failed(bp_timer_start(me.renewing, END_MS))) {
+        give_up_on(s);
+    }
+}
+
+static void on_renewing_late(void *arg)
+{
+    (void)arg;
+    struct slot *s = me.is_renewing ? renewed_slot(me.renew_at) : NULL;
+    if (s != NULL && s->is_ready) {
+        say(s->name, "does not end and is killed");
+        give_up_on(s);
+    }
+}
+
+static void on_hangup(void *arg)
+{
+    (void)arg;
+    if (me.phase != PHASE_RUN || !me.was_ready) {
+        return;
+    }
+    if (me.is_renewing) {
+        me.is_asked_again = true;
+        return;
+    }
+    const bp_result r = bp_sandbox_own(me.run->dir); /* what was added belongs to its process */
+    if (bp_failed(r)) {
+        say("the parent", "cannot give what is new to its process; nothing is replaced");
+        return;
+    }
+    me.is_renewing = true;
+    me.renew_at = 0;
+    renew();
+}
+
 /* ---- in service ---- */
 
 /* What runs is shown on the page. */
@@ -237,6 +313,10 @@ static void on_child_readable(void *arg)
     s->is_ready = true;
     tell_readers(s, "running");
     look_whether_all_are_ready();
+    if (is_in_turn(s)) {
+        me.renew_at++;
+        renew();
+    }
 }
 
 /* ---- starting ---- */
@@ -401,6 +481,12 @@ static void ended(struct slot *s, int status)
         return;
     }
     tell_readers(s, "gone");
+    if (is_in_turn(s) && was_ready && WIFEXITED(status) && WEXITSTATUS(status) == BP_EXIT_OK) {
+        if (bp_failed(start(s))) {
+            plan_again(s);
+        }
+        return;
+    }
     if (WIFSIGNALED(status)) {
         fprintf(stderr, "bedplated: %s ended by signal %d\n", s->name, WTERMSIG(status));
     } else {
@@ -510,9 +596,15 @@ static bp_result set_up(void)
 
 static bp_result serve(void)
 {
-    struct bp_signal *term = NULL, *interrupt = NULL, *child = NULL;
+    struct bp_signal *term = NULL, *interrupt = NULL, *child = NULL, *hangup = NULL;
     BP_TRY(bp_loop_new(&me.loop));
     bp_result r = bp_timer_new(me.loop, on_ending_late, NULL, &me.ending);
+    if (!bp_failed(r)) {
+        r = bp_timer_new(me.loop, on_renewing_late, NULL, &me.renewing);
+    }
+    if (!bp_failed(r)) {
+        r = bp_signal_new(me.loop, SIGHUP, on_hangup, NULL, &hangup);
+    }
     if (!bp_failed(r)) {
         r = bp_signal_new(me.loop, SIGTERM, on_end_signal, NULL, &term);
     }
@@ -536,9 +628,11 @@ static bp_result serve(void)
         bp_watch_free(me.slot[i].watch);
         bp_timer_free(me.slot[i].again);
     }
+    bp_signal_free(hangup);
     bp_signal_free(child);
     bp_signal_free(interrupt);
     bp_signal_free(term);
+    bp_timer_free(me.renewing);
     bp_timer_free(me.ending);
     bp_loop_free(me.loop);
     return r;

@@ -67,6 +67,9 @@ int bp_parent_run(const struct bp_run *run);
 /* `--child KIND ...`: never returns to the command line's other meanings. */
 int bp_child_main(int argc, char **argv);
 
+/* `ca`: argv[0] is the word itself. */
+int bp_ca_main(int argc, char **argv);
+
 /* `check`: argv[0] is the word itself. */
 int bp_check_main(int argc, char **argv);
 

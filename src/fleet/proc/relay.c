@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "codec/ocsp.h"
 #include "fleet/api/api.h"
 #include "fleet/proc/page.h"
 #include "fleet/proc/probe.h"
@@ -80,13 +81,13 @@ bool bp_front_is_denied(const struct bp_front *f, const struct bp_tls_peer *peer
 
 /* ---- the way there ---- */
 
-static bp_span issuer_of(enum bp_listener listener, const struct bp_tls_peer *peer)
+static bp_span issuer_of(const struct bp_front_listener *l, const struct bp_tls_peer *peer)
 {
     /* The order in which front.c gives the anchors to each listener's context. */
-    if (listener == BP_L_OPERATE) {
+    if (l->id == BP_L_OPERATE) {
         return BP_SPAN_STR("operator");
     }
-    return peer->ca == 0 ? BP_SPAN_STR("device") : BP_SPAN_STR("brownfield");
+    return peer->ca < l->device_cas ? BP_SPAN_STR("device") : BP_SPAN_STR("brownfield");
 }
 
 bp_result bp_front_exchange(const struct bp_front_listener *l, const struct bp_request *rq, struct bp_responder *rs,
@@ -109,7 +110,7 @@ bp_result bp_front_exchange(const struct bp_front_listener *l, const struct bp_r
     if (rq->peer != NULL) {
         q.peer_spki = BP_SPAN_OF(rq->peer->spki_sha256);
         q.peer_serial = bp_span_of(rq->peer->serial, rq->peer->serial_n);
-        q.peer_issuer = issuer_of(l->id, rq->peer);
+        q.peer_issuer = issuer_of(l, rq->peer);
     }
     /* Only where the binding is the exporter: elsewhere the keeper takes zero bytes, never what a front says. */
     if (l->id == BP_L_DEVICE) {
@@ -217,7 +218,7 @@ static void on_client_left(void *arg)
     y->rs = NULL;
 }
 
-static void relay(struct bp_front_listener *l, const struct bp_request *rq, struct bp_responder *rs)
+void bp_front_relay(struct bp_front_listener *l, const struct bp_request *rq, struct bp_responder *rs)
 {
     struct bp_peer *to = answerer(l, rq->http);
     uint8_t *body = NULL;
@@ -287,6 +288,19 @@ static bool is_path(const struct bp_http *h, const char *path)
     return bp_span_equal(bp_http_path(h), bp_span_cstr(path));
 }
 
+/* Revocation lists of issuing CAs; those of one moment have one number. */
+static bool is_list(const struct bp_http *h)
+{
+    const bp_span begin = BP_SPAN_STR("/crl/issuing-");
+    return bp_span_equal(bp_span_sub(bp_http_path(h), 0, begin.n), begin);
+}
+
+/* The one thing that may be sent to the status listener. */
+static bool is_status_question(const struct bp_http *h)
+{
+    return h->method == BP_HTTP_POST && is_path(h, "/ocsp");
+}
+
 size_t bp_front_body_max(void *self, const struct bp_http *head)
 {
     const struct bp_front_listener *l = self;
@@ -297,6 +311,7 @@ size_t bp_front_body_max(void *self, const struct bp_http *head)
     case BP_L_OPERATE:
         return is_path(head, BP_API_PREFIX "/releases") ? BODY_RELEASE : BODY_SMALL;
     case BP_L_STATUS:
+        return is_status_question(head) ? BP_OCSP_REQUEST_MAX : 0;
     case BP_L_COUNT:
         break;
     }
@@ -310,7 +325,8 @@ void bp_front_handle(void *self, const struct bp_request *rq, struct bp_responde
         bp_front_refuse(l, rs, BP_P_REVOKED, 0);
     } else if (l->id == BP_L_OPERATE && !is_api(rq->http)) {
         serve_page(l, rq, rs);
-    } else if (l->id == BP_L_STATUS && rq->http->method != BP_HTTP_GET && rq->http->method != BP_HTTP_HEAD) {
+    } else if (l->id == BP_L_STATUS && rq->http->method != BP_HTTP_GET && rq->http->method != BP_HTTP_HEAD &&
+               !is_status_question(rq->http)) {
         bp_front_refuse(l, rs, BP_P_METHOD, 0);
     } else if (l->id != BP_L_OPERATE && l->id != BP_L_STATUS && !l->f->is_accepting) {
         bp_front_refuse(l, rs, BP_P_BUSY, 2);
@@ -318,7 +334,9 @@ void bp_front_handle(void *self, const struct bp_request *rq, struct bp_responde
                bp_api_where(bp_span_cstr(bp_http_method_name(rq->http->method)), bp_http_target(rq->http)) ==
                    BP_API_FRONT) {
         bp_front_stream_ask(l, rq, rs);
+    } else if (l->id == BP_L_STATUS && is_list(rq->http) && bp_front_hold(l, rq, rs)) {
+        /* it waits */
     } else {
-        relay(l, rq, rs);
+        bp_front_relay(l, rq, rs);
     }
 }

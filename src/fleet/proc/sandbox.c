@@ -209,14 +209,14 @@ static bp_result limit(__rlimit_resource_t what, rlim_t soft)
     return setrlimit(what, &rl) == 0 ? BP_OK : FAIL_ERRNO();
 }
 
-static bp_result own_root(const char *dir, char ret_dir[BP_PROC_PATH_MAX], uint32_t *fences)
+static bp_result own_root(const char *dir, bool keeps_root, char ret_dir[BP_PROC_PATH_MAX], uint32_t *fences)
 {
     const size_t n = strlen(dir);
     if (n >= BP_PROC_PATH_MAX) {
         return BP_FAIL(LIMIT);
     }
     memcpy(ret_dir, dir, n + 1);
-    if (geteuid() != 0 || !BP_FENCE_WANTED(BP_FENCE_ROOT)) {
+    if (geteuid() != 0 || keeps_root || !BP_FENCE_WANTED(BP_FENCE_ROOT)) {
         return BP_OK;
     }
     if (chdir(dir) != 0 || chroot(".") != 0) {
@@ -243,9 +243,10 @@ static bp_result own_uid(enum bp_kind kind, uint32_t *fences)
     return BP_OK;
 }
 
-bp_result bp_sandbox_enter(enum bp_kind kind, const char *dir, char ret_dir[BP_PROC_PATH_MAX], uint32_t *fences)
+bp_result bp_sandbox_enter(enum bp_kind kind, const char *dir, bool keeps_root, char ret_dir[BP_PROC_PATH_MAX],
+                           uint32_t *fences)
 {
-    BP_TRY(own_root(dir, ret_dir, fences));
+    BP_TRY(own_root(dir, keeps_root, ret_dir, fences));
     BP_TRY(own_uid(kind, fences));
     if (BP_FENCE_WANTED(BP_FENCE_NO_NEW_PRIVS)) {
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
@@ -309,24 +310,51 @@ static struct ll_ruleset ll_handled(long version, size_t *ret_size)
     return rs;
 }
 
-static bp_result ll_allow(int ruleset, const char *dir, const char *folder, uint64_t rights)
+/* A file takes only the rights that files have. */
+#define LL_OF_FILES (LL_READ_FILE | LL_WRITE_FILE | LL_TRUNCATE)
+
+static bp_result ll_allow_path(int ruleset, const char *path, uint64_t rights)
 {
-    char path[BP_PROC_PATH_MAX + 32];
-    const int n = snprintf(path, sizeof path, "%s/%s", dir, folder);
-    if (n < 0 || (size_t)n >= sizeof path) {
-        return BP_FAIL(LIMIT);
-    }
+    struct stat st;
     struct ll_beneath b = {.allowed = rights};
-    b.fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    b.fd = open(path, O_PATH | O_CLOEXEC);
     if (b.fd < 0) {
         return FAIL_ERRNO();
     }
-    const bp_result r = syscall(SYS_landlock_add_rule, ruleset, 1, &b, 0) == 0 ? BP_OK : FAIL_ERRNO();
+    bp_result r = fstat(b.fd, &st) == 0 ? BP_OK : FAIL_ERRNO();
+    if (!bp_failed(r)) {
+        b.allowed &= S_ISDIR(st.st_mode) ? rights : LL_OF_FILES;
+        r = syscall(SYS_landlock_add_rule, ruleset, 1, &b, 0) == 0 ? BP_OK : FAIL_ERRNO();
+    }
     close(b.fd);
     return r;
 }
 
-static bp_result close_files(enum bp_kind kind, const char *dir, uint32_t *fences)
+static bp_result ll_allow(int ruleset, const char *dir, const char *folder, uint64_t rights)
+{
+    char path[BP_PROC_PATH_MAX + 32];
+    const int n = snprintf(path, sizeof path, "%s/%s", dir, folder);
+    return n < 0 || (size_t)n >= sizeof path ? BP_FAIL(LIMIT) : ll_allow_path(ruleset, path, rights);
+}
+
+static bp_result ll_allow_reach(int ruleset, const char *reach_more, uint64_t rights)
+{
+    const char *at = reach_more == NULL ? "" : reach_more;
+    while (*at != 0) {
+        char path[BP_PROC_PATH_MAX];
+        const size_t n = strcspn(at, " ");
+        if (n == 0 || n >= sizeof path) {
+            return BP_FAIL(LIMIT);
+        }
+        memcpy(path, at, n);
+        path[n] = 0;
+        BP_TRY(ll_allow_path(ruleset, path, rights));
+        at += n + (at[n] == ' ' ? 1 : 0);
+    }
+    return BP_OK;
+}
+
+static bp_result close_files(enum bp_kind kind, const char *dir, const char *reach_more, uint32_t *fences)
 {
     size_t size = 0;
     const long version = ll_version();
@@ -341,6 +369,9 @@ static bp_result close_files(enum bp_kind kind, const char *dir, uint32_t *fence
     bp_result r = BP_OK;
     for (size_t i = 0; i < 2 && reach[kind].use[i] != USE_NONE && !bp_failed(r); i++) {
         r = ll_allow(ruleset, dir, reach[kind].folder[i], rs.fs & (reach[kind].use[i] == USE_WRITE ? LL_WRITE : LL_READ));
+    }
+    if (!bp_failed(r)) {
+        r = ll_allow_reach(ruleset, reach_more, rs.fs & LL_WRITE);
     }
     if (!bp_failed(r) && syscall(SYS_landlock_restrict_self, ruleset, 0u) != 0) {
         r = FAIL_ERRNO();
@@ -428,9 +459,9 @@ static bp_result close_calls(enum bp_kind kind, uint32_t *fences)
     return r;
 }
 
-bp_result bp_sandbox_close(enum bp_kind kind, const char *dir, uint32_t *fences)
+bp_result bp_sandbox_close(enum bp_kind kind, const char *dir, const char *reach_more, uint32_t *fences)
 {
-    BP_TRY(close_files(kind, dir, fences));
+    BP_TRY(close_files(kind, dir, reach_more, fences));
     return close_calls(kind, fences);
 }
 

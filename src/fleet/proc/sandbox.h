@@ -35,11 +35,16 @@ uint32_t bp_sandbox_possible(void);
  *   NOT_FOUND  a part is missing    DENIED, IO */
 BP_MUST_CHECK bp_result bp_sandbox_own(const char *dir);
 
+/* A process in which a module of somebody else works (a token's) needs more than its kind's row: its reach, absolute
+ * paths of folders and files that it may read and write, one space between them; NULL or empty: nothing more. It keeps
+ * the machine's root folder, or neither module nor paths could be named; Landlock, uid and seccomp stand as always. */
+
 /* First step: own root folder and uid, no new privileges, not dumpable, limits. ret_dir: how the process sees the
  * directory from now on.   DENIED, IO  a fence that should stand does not */
-BP_MUST_CHECK bp_result bp_sandbox_enter(enum bp_kind kind, const char *dir, char ret_dir[BP_PROC_PATH_MAX],
-                                         uint32_t *fences);
-/* Second step, after the kind read its files: Landlock, seccomp. Errors as above. */
-BP_MUST_CHECK bp_result bp_sandbox_close(enum bp_kind kind, const char *dir, uint32_t *fences);
+BP_MUST_CHECK bp_result bp_sandbox_enter(enum bp_kind kind, const char *dir, bool keeps_root,
+                                         char ret_dir[BP_PROC_PATH_MAX], uint32_t *fences);
+/* Second step, after the kind read its files: Landlock, seccomp. reach: see above.   NOT_FOUND  a path of it is missing
+ *   errors as above */
+BP_MUST_CHECK bp_result bp_sandbox_close(enum bp_kind kind, const char *dir, const char *reach, uint32_t *fences);
 
 #endif

@@ -2,7 +2,7 @@
 /* fleet/proc/signer_main - the three processes that hold keys: frames in, the pure handlers of fleet/signer, frames out.
  *
  * Keys are opened before the last fences are raised; after them none can be opened. A request is answered before the next
- * is read, and a channel that asks more than it reads is closed by net/frame. */
+ * is read, but for certificates, whose answers wait for the record of them; a channel that asks more than it reads is closed by net/frame. */
 #include "fleet/proc/child.h"
 
 #include <fcntl.h>
@@ -13,6 +13,7 @@
 
 #include "fleet/authority/site.h"
 #include "fleet/signer/signer.h"
+#include "platform/alloc.h"
 #include "platform/linux/entropy.h"
 #include "platform/openssl/crypto.h"
 
@@ -20,6 +21,15 @@
 
 #define PEERS_MAX 32u
 #define LOOK_MS   1000u
+#define HELD_MAX  256u /* certificates that one sync of the record serves at most */
+
+/* An answer that waits for the record to be on disk. */
+struct held {
+    struct bp_peer *peer; /* NULL: gone meanwhile */
+    uint64_t id;
+    uint8_t *body;
+    size_t n;
+};
 
 struct signer {
     struct bp_child *c;
@@ -33,9 +43,76 @@ struct signer {
     int anchors; /* the folder, as it was read */
     struct timespec anchors_time;
     struct bp_timer *look;
+    struct bp_timer *turn; /* when what came together has been answered */
+    struct held held[HELD_MAX];
+    size_t held_n;
+    char waits[24]; /* the op whose key's token did not answer last; empty: all do */
 };
 
 static struct signer me;
+
+/* Said once when it stops and once when it works again: requests come by the thousand. */
+static void note_key_store(struct signer *s, bp_span op)
+{
+    const enum bp_ca_rule rule = bp_ca_signer_rule(s->ca);
+    if (rule == BP_CA_KEY_STORE && s->waits[0] == 0 && op.n < sizeof s->waits) {
+        char text[160];
+        (void)snprintf(text, sizeof text,
+                       "the token of a key does not answer (the module's code is 0x%lx); every request tries it again",
+                       bp_pkcs11_trace());
+        bp_child_say(s->c, text);
+        memcpy(s->waits, op.p, op.n);
+        s->waits[op.n] = 0;
+    } else if (rule == BP_CA_NONE && s->waits[0] != 0 && bp_span_equal(op, bp_span_cstr(s->waits))) {
+        bp_child_say(s->c, "the token answers again");
+        s->waits[0] = 0;
+    }
+}
+
+/* ---- certificates leave when the record of them is on disk; those that are asked for together share one sync ---- */
+
+static void let_go(struct signer *s, enum bp_problem status)
+{
+    for (size_t i = 0; i < s->held_n; i++) {
+        struct held *h = &s->held[i];
+        if (h->peer != NULL) {
+            const bp_span body = status == BP_P_NONE ? bp_span_of(h->body, h->n) : BP_SPAN_STR("\xa0");
+            BP_IGNORE(bp_peer_answer(h->peer, h->id, status, body), "who asked is gone, and asks again over its next channel");
+        }
+        bp_free(h->body);
+    }
+    s->held_n = 0;
+}
+
+static void on_turn(void *arg)
+{
+    struct signer *s = arg;
+    if (s->held_n == 0) {
+        return;
+    }
+    const bp_result r = bp_ca_signer_sync(s->ca);
+    if (bp_failed(r)) {
+        bp_child_say_result(s->c, "the record of certificates cannot be put on disk; none is given out", r);
+        let_go(s, BP_P_STORAGE_FULL);
+        bp_child_stop(s->c, BP_EXIT_INTERNAL);
+        return;
+    }
+    let_go(s, BP_P_NONE);
+}
+
+static void hold(struct signer *s, struct bp_peer *p, uint64_t id, bp_span body)
+{
+    struct held h = {p, id, bp_alloc(body.n), body.n};
+    if (h.body == NULL) {
+        BP_IGNORE(bp_peer_answer(p, id, BP_P_BUSY, BP_SPAN_STR("\xa0")), "as above");
+        return;
+    }
+    memcpy(h.body, body.p, body.n);
+    s->held[s->held_n++] = h;
+    if (s->held_n == HELD_MAX || bp_failed(bp_timer_start(s->turn, 0))) {
+        on_turn(s);
+    }
+}
 
 static void on_request(void *self, struct bp_peer *p, uint64_t id, bp_span op, bp_span body)
 {
@@ -47,6 +124,11 @@ static void on_request(void *self, struct bp_peer *p, uint64_t id, bp_span op, b
         bp_log_signer_answer(s->log, op, body, &a);
     } else {
         bp_ca_signer_answer(s->ca, op, body, &a);
+        note_key_store(s, op);
+        if (a.status == BP_P_NONE && bp_ca_signer_is_owed(s->ca)) {
+            hold(s, p, id, a.body);
+            return;
+        }
     }
     const bp_span map = a.body.n > 0 ? a.body : BP_SPAN_STR("\xa0");
     BP_IGNORE(bp_peer_answer(p, id, a.status, map), "who asked is gone, and asks again over its next channel");
@@ -60,6 +142,9 @@ static void on_closed(void *self, struct bp_peer *p, bp_result why)
         if (s->peer[i] == p) {
             s->peer[i] = NULL;
         }
+    }
+    for (size_t i = 0; i < s->held_n; i++) {
+        s->held[i].peer = s->held[i].peer == p ? NULL : s->held[i].peer;
     }
     bp_peer_free(p);
 }
@@ -106,6 +191,7 @@ static void look_at_anchors(void *arg)
     if (fstat(s->anchors, &st) == 0 &&
         (st.st_mtim.tv_sec != s->anchors_time.tv_sec || st.st_mtim.tv_nsec != s->anchors_time.tv_nsec)) {
         bp_child_say(s->c, "the accepted issuers changed; starting again with them");
+        on_turn(s); /* what was signed is given out */
         bp_child_stop(s->c, BP_EXIT_OK);
         return;
     }
@@ -127,6 +213,12 @@ static bp_result load(void *self, struct bp_child *c)
     if (c->kind == BP_KIND_SIGNER_LOG) {
         return bp_log_signer_new(s->site, s->crypto, &s->log);
     }
+    for (enum bp_site_key i = BP_SITE_KEY_SERVER; i < BP_SITE_KEYS; i = (enum bp_site_key)(i + 1)) {
+        if (bp_site_key_is_in_token(s->site, i)) {
+            bp_child_say(c, "keys of the authorities lie in a token: its module works in this process");
+            break;
+        }
+    }
     BP_TRY(note_anchors(s)); /* before they are read: a change meanwhile is a change */
     return bp_ca_signer_new(s->site, s->crypto, &s->entropy, &c->clock, &s->ca);
 }
@@ -135,6 +227,7 @@ static bp_result start(void *self)
 {
     struct signer *s = self;
     if (s->ca != NULL) {
+        BP_TRY(bp_timer_new(s->c->loop, on_turn, s, &s->turn));
         BP_TRY(bp_timer_new(s->c->loop, look_at_anchors, s, &s->look));
         BP_TRY(bp_timer_start(s->look, LOOK_MS));
     }
@@ -145,15 +238,18 @@ static bp_result start(void *self)
 static void end(void *self)
 {
     struct signer *s = self;
-    bp_child_stop(s->c, BP_EXIT_OK); /* requests are answered before the loop turns: none is open */
+    on_turn(s);
+    bp_child_stop(s->c, BP_EXIT_OK); /* every request is answered now: none is open */
 }
 
 static void done(void *self)
 {
     struct signer *s = self;
+    let_go(s, BP_P_BUSY); /* not "unavailable": that says that a key's token is gone */
     for (size_t i = 0; i < PEERS_MAX; i++) {
         bp_peer_free(s->peer[i]);
     }
+    bp_timer_free(s->turn);
     bp_timer_free(s->look);
     bp_tls_signer_free(s->tls);
     bp_log_signer_free(s->log);

@@ -16,11 +16,12 @@ static const uint8_t table[BP_ST_COUNT][BP_OP_COUNT] = {
                    OP(RETIRE) = BP_ST_RETIRED},
     ST(ENROLLED) = {OP(ATTEST) = BP_ST_ENROLLED, OP(ENROL) = BP_ST_ENROLLED,
                     OP(RENEW) = BP_ST_ENROLLED, OP(CERTIFY) = BP_ST_ENROLLED,
+                    OP(APPLY) = BP_ST_ENROLLED,
                     OP(USE) = BP_ST_ACTIVE, OP(REBIND) = BP_ST_QUARANTINED,
                     OP(RECLAIM) = BP_ST_CLAIMED, OP(QUARANTINE) = BP_ST_QUARANTINED,
                     OP(REVOKE) = BP_ST_REVOKED, OP(RETIRE) = BP_ST_RETIRED},
     ST(ACTIVE) = {OP(ATTEST) = BP_ST_ACTIVE, OP(ENROL) = BP_ST_ACTIVE, OP(RENEW) = BP_ST_ACTIVE,
-                  OP(CERTIFY) = BP_ST_ACTIVE, OP(USE) = BP_ST_ACTIVE,
+                  OP(CERTIFY) = BP_ST_ACTIVE, OP(APPLY) = BP_ST_ACTIVE, OP(USE) = BP_ST_ACTIVE,
                   OP(REBIND) = BP_ST_QUARANTINED, OP(RECLAIM) = BP_ST_CLAIMED,
                   OP(QUARANTINE) = BP_ST_QUARANTINED, OP(REVOKE) = BP_ST_REVOKED,
                   OP(RETIRE) = BP_ST_RETIRED},
@@ -29,7 +30,8 @@ static const uint8_t table[BP_ST_COUNT][BP_OP_COUNT] = {
                        OP(USE) = BP_ST_QUARANTINED, OP(REBIND) = BP_ST_QUARANTINED,
                        OP(RELEASE) = BP_ST_ACTIVE, OP(REVOKE) = BP_ST_REVOKED,
                        OP(RETIRE) = BP_ST_RETIRED},
-    /* REVOKED and RETIRED are for good. */
+    /* REVOKED is for good; RETIRED too, unless a person permits one return. */
+    ST(RETIRED) = {OP(RETURN) = BP_ST_CLAIMED},
 };
 
 enum bp_lifecycle bp_registry_next(enum bp_lifecycle state, enum bp_operation op)
@@ -61,6 +63,9 @@ enum bp_problem bp_registry_may(enum bp_lifecycle state, enum bp_operation op)
     }
     if (state == BP_ST_REVOKED || state == BP_ST_RETIRED) {
         return BP_P_REVOKED;
+    }
+    if (state == BP_ST_QUARANTINED && op == BP_OP_APPLY) {
+        return BP_P_QUARANTINED;
     }
     return state == BP_ST_WAITING ? BP_P_WAITING : BP_P_WRONG_STATE;
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fleet/registry/registry - acts on devices and keys, each with its event, inside the keeper's
  * group. */
-#include "fleet/registry/registry.h"
+#include "fleet/registry/expected.h"
 
 #include "base/secret.h"
+#include "fleet/registry/internal.h"
 #include "fleet/store/crash.h"
 
 #define BP_MODULE    REGISTRY
@@ -36,9 +37,7 @@ bp_result bp_registry_pseudonym(struct bp_registry *r, bp_span id, char ret[BP_P
     return BP_OK;
 }
 
-/* Copies a text that people wrote: UTF-8 was checked by the message; control characters are
- * refused. */
-static bool copy_text(bp_span from, char *ret, size_t cap)
+bool bp_registry_text(bp_span from, char *ret, size_t cap)
 {
     if (from.n >= cap) {
         return false;
@@ -82,6 +81,19 @@ static bp_result note(struct bp_registry *r, enum bp_event_type type, const stru
 static const bp_span by_rule = {(const uint8_t *)"keeper", 6};
 
 /* -- the one way in which a state changes ------------------------------------------------------ */
+/* Into quarantine and out of it: the certificates of applications are suspended meanwhile, so that nobody else takes the
+ * device for sound either. */
+static bp_result suspend(struct bp_registry *r, const struct bp_device *d, enum bp_lifecycle next)
+{
+    if ((d->state == BP_ST_QUARANTINED) == (next == BP_ST_QUARANTINED)) {
+        return BP_OK;
+    }
+    const bp_result done = next == BP_ST_QUARANTINED ? bp_store_cert_hold(r->store, d->n, r->now_ms)
+                                                     : bp_store_cert_unhold(r->store, d->n);
+    r->effects->crl |= !bp_failed(done);
+    return bp_is(done, BP_E_NOT_FOUND) ? BP_OK : done;
+}
+
 static bp_result change(struct bp_registry *r, struct bp_device *d, enum bp_operation op,
                         bp_span reason, enum bp_problem *ret_problem)
 {
@@ -93,12 +105,13 @@ static bp_result change(struct bp_registry *r, struct bp_device *d, enum bp_oper
     if (op == BP_OP_RELEASE && d->before_quarantine != BP_ST_NONE) {
         next = d->before_quarantine;
     }
-    if (!copy_text(reason, d->state_reason, sizeof d->state_reason)) {
+    if (!bp_registry_text(reason, d->state_reason, sizeof d->state_reason)) {
         return REFUSE(VALUE);
     }
     if (next == BP_ST_QUARANTINED && d->state != BP_ST_QUARANTINED) {
         d->before_quarantine = d->state;
     }
+    BP_TRY(suspend(r, d, next));
     if (next != d->state) {
         d->state_ms = r->now_ms;
     }
@@ -117,22 +130,32 @@ static bp_result load(struct bp_registry *r, int64_t device, struct bp_device *r
 }
 
 /* -- keys -------------------------------------------------------------------------------------- */
-/* Enters a key for a device. A key that is the same device's already is fine; anybody else's, or a
- * tombstone, is not. */
-static bp_result own_key(struct bp_registry *r, int64_t device, const uint8_t spki[32],
-                         enum bp_key_role role, enum bp_problem *ret_problem)
+/* Enters a key for a device. A key that is the same device's already, for the same use, is fine;
+ * anybody else's, one of another use, or a tombstone, is not. */
+static bp_result own_key_for(struct bp_registry *r, int64_t device, const uint8_t spki[32],
+                             enum bp_key_role role, const char *service, enum bp_problem *ret_problem)
 {
     struct bp_key k = {0};
     const bp_result got = bp_store_key(r->store, bp_span_of(spki, 32), &k);
     if (!bp_failed(got)) {
-        return k.device == device && !k.tombstone ? BP_OK : REFUSE(KEY_IN_USE);
+        const bool same = k.device == device && k.role == role && strcmp(k.service, service) == 0;
+        return same && !k.tombstone ? BP_OK : REFUSE(KEY_IN_USE);
     }
     if (!bp_is(got, BP_E_NOT_FOUND)) {
         return got;
     }
     k = (struct bp_key){.device = device, .role = role, .since_ms = r->now_ms};
     memcpy(k.spki, spki, 32);
+    if (!bp_registry_text(bp_span_cstr(service), k.service, sizeof k.service)) {
+        return REFUSE(VALUE);
+    }
     return bp_store_key_add(r->store, &k);
+}
+
+static bp_result own_key(struct bp_registry *r, int64_t device, const uint8_t spki[32],
+                         enum bp_key_role role, enum bp_problem *ret_problem)
+{
+    return own_key_for(r, device, spki, role, "", ret_problem);
 }
 
 static bp_result own_keys(struct bp_registry *r, int64_t device, const struct bp_contact *c,
@@ -195,20 +218,26 @@ bp_result bp_registry_invited(struct bp_registry *r, bp_span code, int64_t devic
     *ret_problem = BP_P_NONE;
     BP_TRY(invitation_of(r, code, device, &i, &own, ret_problem));
     if (!own) {
-        *ret = i.place;
+        struct bp_position held = {0};
+        const bp_result got = bp_store_position_of(r->store, device, &held);
+        if (bp_failed(got) && !bp_is(got, BP_E_NOT_FOUND)) {
+            return got;
+        }
+        *ret = bp_failed(got) ? i.place : held.place; /* what fills a position stays there */
     }
     return BP_OK;
 }
 
-bp_result bp_registry_invite(struct bp_registry *r, const struct bp_place *place,
-                             int64_t expires_in_ms, bp_span actor, char *ret_code,
-                             enum bp_problem *ret_problem)
+/* position: row of the one that it leads to, 0: none. */
+static bp_result invite(struct bp_registry *r, const struct bp_place *place, int64_t position,
+                        int64_t expires_in_ms, bp_span actor, char *ret_code,
+                        enum bp_problem *ret_problem)
 {
     uint8_t chance[17];
-    struct bp_invitation i = {.place = *place, .created_ms = r->now_ms};
+    struct bp_invitation i = {.place = *place, .created_ms = r->now_ms, .position = position};
     *ret_problem = BP_P_NONE;
     if (place->zone[0] == 0 || expires_in_ms < 1000 || expires_in_ms > BP_INVITATION_MAX_MS ||
-        !copy_text(actor, i.by, sizeof i.by)) {
+        !bp_registry_text(actor, i.by, sizeof i.by)) {
         return REFUSE(VALUE);
     }
     i.expires_ms = r->now_ms + expires_in_ms;
@@ -228,6 +257,24 @@ bp_result bp_registry_invite(struct bp_registry *r, const struct bp_place *place
     return BP_OK;
 }
 
+bp_result bp_registry_invite(struct bp_registry *r, const struct bp_place *place,
+                             int64_t expires_in_ms, bp_span actor, char *ret_code,
+                             enum bp_problem *ret_problem)
+{
+    return invite(r, place, 0, expires_in_ms, actor, ret_code, ret_problem);
+}
+
+bp_result bp_registry_invite_to(struct bp_registry *r, bp_span tag, int64_t expires_in_ms,
+                                bp_span actor, char *ret_code, struct bp_place *ret_place,
+                                enum bp_problem *ret_problem)
+{
+    struct bp_position p = {0};
+    *ret_problem = BP_P_NONE;
+    BP_TRY(bp_registry_vacant(r, tag, &p, ret_problem));
+    *ret_place = p.place;
+    return invite(r, &p.place, p.n, expires_in_ms, actor, ret_code, ret_problem);
+}
+
 /* -- first contact ----------------------------------------------------------------------------- */
 static bp_result make_room(struct bp_registry *r, bp_span source, enum bp_problem *ret_problem)
 {
@@ -238,21 +285,40 @@ static bp_result make_room(struct bp_registry *r, bp_span source, enum bp_proble
                                                                       : BP_OK;
 }
 
+/* Where a unit is claimed: its batch's zone, named by its serial number. */
+static struct bp_place place_of_unit(const struct bp_expected *e)
+{
+    struct bp_place p = e->place;
+    memcpy(p.name, e->serial, sizeof p.name);
+    return p;
+}
+
+/* The device is a unit that its maker announced: its manifest stands for the person who would have compared the label. */
+static bp_result claim_unit(struct bp_registry *r, const struct bp_device *d, const struct bp_expected *e)
+{
+    BP_TRY(bp_store_expected_come(r->store, e->n, d->n));
+    const struct bp_event_detail detail[] = {
+        text_of(BP_SPAN_STR("serial"), e->serial), text_of(BP_SPAN_STR("order"), e->order),
+        {BP_SPAN_STR("batch"), BP_VAL_INT, (int64_t)e->batch, BP_SPAN_EMPTY}, text_of(BP_SPAN_STR("zone"), d->place.zone)};
+    return note(r, BP_EV_UNIT_CLAIMED, d, by_rule, detail, 4);
+}
+
+/* by_chain: it is claimed by a chain of ownership, and there is no code to spend. unit: as which its maker announced it. */
 static bp_result contact_new(struct bp_registry *r, const struct bp_contact *c,
-                             const struct bp_invitation *invitation, struct bp_device *d,
-                             enum bp_problem *ret_problem)
+                             const struct bp_invitation *invitation, bool by_chain, const struct bp_expected *unit,
+                             struct bp_device *d, enum bp_problem *ret_problem)
 {
     *d = (struct bp_device){.state = BP_ST_WAITING, .created_ms = r->now_ms, .state_ms = r->now_ms};
-    if (!copy_text(c->kind, d->kind, sizeof d->kind) ||
-        !copy_text(c->issuer_class, d->issuer_class, sizeof d->issuer_class) ||
-        !copy_text(c->source, d->source, sizeof d->source)) {
+    if (!bp_registry_text(c->kind, d->kind, sizeof d->kind) ||
+        !bp_registry_text(c->issuer_class, d->issuer_class, sizeof d->issuer_class) ||
+        !bp_registry_text(c->source, d->source, sizeof d->source)) {
         return REFUSE(VALUE);
     }
-    if (invitation == NULL) {
+    if (invitation == NULL && unit == NULL) {
         BP_TRY(make_room(r, c->source, ret_problem));
     } else {
         d->state = BP_ST_CLAIMED;
-        d->place = invitation->place;
+        d->place = invitation != NULL ? invitation->place : place_of_unit(unit);
     }
     memcpy(d->id, c->id.p, sizeof d->id);
     BP_TRY(bp_registry_pseudonym(r, c->id, d->pseudonym));
@@ -262,11 +328,55 @@ static bp_result contact_new(struct bp_registry *r, const struct bp_contact *c,
     const struct bp_event_detail detail[] = {text_of(BP_SPAN_STR("root"), d->issuer_class),
                                              text_of(BP_SPAN_STR("source"), d->source),
                                              text_of(BP_SPAN_STR("zone"), d->place.zone)};
+    if (unit != NULL) {
+        BP_TRY(claim_unit(r, d, unit));
+    }
     if (invitation == NULL) {
-        return note(r, BP_EV_DEVICE_WAITING, d, by_rule, detail, 2);
+        return unit != NULL ? BP_OK : note(r, BP_EV_DEVICE_WAITING, d, by_rule, detail, 2);
+    }
+    if (by_chain) {
+        return note(r, BP_EV_DEVICE_CLAIMED, d, bp_span_cstr(invitation->by), detail, 3);
     }
     BP_TRY(bp_store_invitation_use(r->store, BP_SPAN_OF(invitation->code), d->n));
-    return note(r, BP_EV_DEVICE_CLAIMED, d, bp_span_cstr(invitation->by), detail, 3);
+    BP_TRY(note(r, BP_EV_DEVICE_CLAIMED, d, bp_span_cstr(invitation->by), detail, 3));
+    return bp_registry_invited_to(r, invitation, d, ret_problem);
+}
+
+bp_result bp_registry_owned(struct bp_registry *r, bp_span id, struct bp_place *ret,
+                            char ret_by[BP_NAME_MAX + 1])
+{
+    struct bp_owned o = {0};
+    BP_TRY(bp_store_owned(r->store, id, &o));
+    if (o.phase != BP_OWNED_OURS) {
+        return BP_FAIL(NOT_FOUND);
+    }
+    *ret = o.place;
+    memcpy(ret_by, o.by, sizeof o.by);
+    return BP_OK;
+}
+
+bool bp_registry_may_return(struct bp_registry *r, const struct bp_device *d)
+{
+    struct bp_permit p = {0};
+    return bp_registry_next(d->state, BP_OP_RETURN) != BP_ST_NONE && !bp_failed(bp_store_permit(r->store, d->n, &p)) &&
+           p.expires_ms > r->now_ms;
+}
+
+/* A retired chip with a permit: its endorsement keys are dug up, and nothing else is. It brings a new attestation key, or is
+ * refused as any other that shows a buried one. */
+static bp_result contact_returns(struct bp_registry *r, const struct bp_contact *c, struct bp_device *d,
+                                 enum bp_problem *ret_problem)
+{
+    struct bp_permit p = {0};
+    if (!bp_registry_may_return(r, d)) {
+        return REFUSE(REVOKED);
+    }
+    BP_TRY(bp_store_permit(r->store, d->n, &p));
+    BP_TRY(bp_store_permit_spend(r->store, d->n));
+    BP_TRY(bp_store_key_unbury(r->store, d->n));
+    BP_TRY(change(r, d, BP_OP_RETURN, BP_SPAN_STR("returned by a permit"), ret_problem));
+    BP_TRY(own_keys(r, d->n, c, ret_problem));
+    return note(r, BP_EV_DEVICE_RETURNED, d, bp_span_cstr(p.by), NULL, 0);
 }
 
 /* The same identity key with another attestation key: a cleared TPM, or state that was lost or
@@ -284,7 +394,7 @@ static bp_result contact_again(struct bp_registry *r, const struct bp_contact *c
                                              "cleared or the device's state was lost");
     BP_TRY(change(r, d, op, reason, ret_problem));
     if (invitation != NULL) {
-        d->place = invitation->place;
+        BP_TRY(bp_registry_place_invited(r, invitation, d));
         d->automatic = false;
         BP_TRY(bp_store_device_set(r->store, d));
         BP_TRY(bp_store_invitation_use(r->store, BP_SPAN_OF(invitation->code), d->n));
@@ -294,22 +404,48 @@ static bp_result contact_again(struct bp_registry *r, const struct bp_contact *c
     const struct bp_event_detail detail[] = {
         {BP_SPAN_STR("reason"), BP_VAL_TEXT, 0, bp_span_cstr(d->state_reason)}};
     BP_TRY(note(r, BP_EV_DEVICE_REBOUND, d, by_rule, detail, 1));
+    if (invitation != NULL) {
+        return bp_registry_invited_to(r, invitation, d, ret_problem);
+    }
     if (d->state == BP_ST_QUARANTINED && !held) {
         return note(r, BP_EV_DEVICE_QUARANTINED, d, by_rule, detail, 1);
     }
     return BP_OK;
 }
 
+/* It waited before its manifest came. */
+static bp_result leave_waiting(struct bp_registry *r, const struct bp_expected *unit, struct bp_device *d,
+                               enum bp_problem *ret_problem)
+{
+    BP_TRY(change(r, d, BP_OP_APPROVE, BP_SPAN_EMPTY, ret_problem));
+    d->place = place_of_unit(unit);
+    BP_TRY(bp_store_device_set(r->store, d));
+    BP_TRY(bp_store_vouched_drop(r->store, d->n));
+    return claim_unit(r, d, unit);
+}
+
+/* NULL: nobody announced it, or it has come as a unit before. */
+static bp_result announced(struct bp_registry *r, const struct bp_contact *c, struct bp_expected *room,
+                           const struct bp_expected **ret, enum bp_problem *ret_problem)
+{
+    const bp_result got = bp_registry_expected(r, c->ek, c->ek_count, room, ret_problem);
+    *ret = !bp_failed(got) && room->device == 0 ? room : NULL;
+    return bp_is(got, BP_E_NOT_FOUND) ? BP_OK : got;
+}
+
 bp_result bp_registry_contact(struct bp_registry *r, const struct bp_contact *c,
                               struct bp_device *ret, enum bp_problem *ret_problem)
 {
     struct bp_device d = {0};
+    struct bp_expected room = {0};
+    const struct bp_expected *unit = NULL;
     struct bp_invitation invitation = {0};
     const struct bp_invitation *invited = NULL;
     *ret_problem = BP_P_NONE;
     if (c->id.n != BP_ID_SIZE || c->ek_count == 0) {
         return BP_FAIL(BAD_ARGUMENT);
     }
+    BP_TRY(announced(r, c, &room, &unit, ret_problem));
     const bp_result got = bp_store_device_by_id(r->store, c->id, &d);
     if (c->code.n > 0) {
         bool own = false;
@@ -317,7 +453,9 @@ bp_result bp_registry_contact(struct bp_registry *r, const struct bp_contact *c,
         invited = own ? NULL : &invitation;
     }
     if (bp_is(got, BP_E_NOT_FOUND)) {
-        BP_TRY(contact_new(r, c, invited, &d, ret_problem));
+        const bool by_chain =
+            invited == NULL && !bp_failed(bp_registry_owned(r, c->id, &invitation.place, invitation.by));
+        BP_TRY(contact_new(r, c, by_chain ? &invitation : invited, by_chain, unit, &d, ret_problem));
         *ret = d;
         return BP_OK;
     }
@@ -327,7 +465,9 @@ bp_result bp_registry_contact(struct bp_registry *r, const struct bp_contact *c,
     bp_span public_ = BP_SPAN_EMPTY;
     bp_span binding = BP_SPAN_EMPTY;
     if (bp_registry_next(d.state, BP_OP_ATTEST) == BP_ST_NONE) {
-        return REFUSE(REVOKED);
+        BP_TRY(contact_returns(r, c, &d, ret_problem));
+        *ret = d;
+        return BP_OK;
     }
     if (!bp_failed(known)) {
         BP_TRY(bp_store_ak(r->store, d.n, &public_, &binding));
@@ -340,6 +480,9 @@ bp_result bp_registry_contact(struct bp_registry *r, const struct bp_contact *c,
         BP_TRY(contact_again(r, c, invited, &d, ret_problem));
     } else {
         BP_TRY(own_keys(r, d.n, c, ret_problem));
+    }
+    if (unit != NULL && d.state == BP_ST_WAITING) {
+        BP_TRY(leave_waiting(r, unit, &d, ret_problem));
     }
     *ret = d;
     return BP_OK;
@@ -440,6 +583,13 @@ static bp_result switch_off(struct bp_registry *r, const struct bp_device *d, ui
     return bp_store_trust_set(r->store, d->n, &t);
 }
 
+bp_result bp_registry_end(struct bp_registry *r, struct bp_device *d, enum bp_operation op,
+                          uint32_t crl_reason, bp_span reason, enum bp_problem *ret_problem)
+{
+    BP_TRY(change(r, d, op, reason, ret_problem));
+    return switch_off(r, d, crl_reason);
+}
+
 bp_result bp_registry_revoke(struct bp_registry *r, int64_t device, bp_span reason, bp_span actor,
                              enum bp_problem *ret_problem)
 {
@@ -462,6 +612,26 @@ bp_result bp_registry_retire(struct bp_registry *r, int64_t device, bp_span reas
     BP_TRY(switch_off(r, &d, 5)); /* cessationOfOperation */
     const struct bp_event_detail detail[] = {{BP_SPAN_STR("reason"), BP_VAL_TEXT, 0, reason}};
     return note(r, BP_EV_DEVICE_RETIRED, &d, actor, detail, 1);
+}
+
+bp_result bp_registry_permit(struct bp_registry *r, int64_t device, bp_span reason, bp_span actor,
+                             enum bp_problem *ret_problem)
+{
+    struct bp_device d = {0};
+    struct bp_permit p = {.device = device, .expires_ms = r->now_ms + BP_PERMIT_MS};
+    *ret_problem = BP_P_NONE;
+    BP_TRY(load(r, device, &d, ret_problem));
+    *ret_problem = bp_registry_may(d.state, BP_OP_RETURN);
+    if (*ret_problem != BP_P_NONE) {
+        return BP_FAIL(DENIED);
+    }
+    if (reason.n == 0 || !bp_registry_text(actor, p.by, sizeof p.by)) {
+        return REFUSE(VALUE);
+    }
+    BP_TRY(bp_store_permit_set(r->store, &p));
+    const struct bp_event_detail detail[] = {{BP_SPAN_STR("reason"), BP_VAL_TEXT, 0, reason},
+                                             {BP_SPAN_STR("expires_ms"), BP_VAL_INT, p.expires_ms, BP_SPAN_EMPTY}};
+    return note(r, BP_EV_RETURN_PERMITTED, &d, actor, detail, 2);
 }
 
 /* -- certificates and use ---------------------------------------------------------------------- */
@@ -490,6 +660,25 @@ bp_result bp_registry_certified(struct bp_registry *r, struct bp_device *d,
     return BP_OK;
 }
 
+bp_result bp_registry_applied(struct bp_registry *r, const struct bp_device *d,
+                              const struct bp_certificate *c, bp_span der, enum bp_problem *ret_problem)
+{
+    *ret_problem = bp_registry_may(d->state, BP_OP_APPLY);
+    if (*ret_problem != BP_P_NONE) {
+        return BP_FAIL(DENIED);
+    }
+    BP_TRY(own_key_for(r, d->n, c->spki, BP_ROLE_APPLICATION, c->service, ret_problem));
+    BP_TRY(bp_store_cert_add(r->store, c, der));
+    const struct bp_event_detail detail[] = {
+        text_of(BP_SPAN_STR("service"), c->service),
+        text_of(BP_SPAN_STR("profile"), c->profile),
+        {BP_SPAN_STR("serial"), BP_VAL_BYTES, 0, {c->serial, c->serial_n}},
+        {BP_SPAN_STR("key"), BP_VAL_BYTES, 0, {c->spki, sizeof c->spki}},
+        {BP_SPAN_STR("until"), BP_VAL_INT, c->not_after_ms, BP_SPAN_EMPTY},
+        {BP_SPAN_STR("verdict"), BP_VAL_INT, (int64_t)c->verdict, BP_SPAN_EMPTY}};
+    return note(r, BP_EV_APPLICATION_ISSUED, d, by_rule, detail, 6);
+}
+
 bp_result bp_registry_used(struct bp_registry *r, struct bp_device *d)
 {
     enum bp_problem problem = BP_P_NONE;
@@ -507,9 +696,9 @@ static bp_result brownfield_row(struct bp_registry *r, bp_span source, const uin
                                 struct bp_device *d, enum bp_problem *ret_problem)
 {
     *d = (struct bp_device){.state = BP_ST_CLAIMED, .created_ms = r->now_ms, .state_ms = r->now_ms};
-    if (!copy_text(BP_SPAN_STR("brownfield"), d->kind, sizeof d->kind) ||
-        !copy_text(BP_SPAN_STR("none"), d->issuer_class, sizeof d->issuer_class) ||
-        !copy_text(source, d->source, sizeof d->source)) {
+    if (!bp_registry_text(BP_SPAN_STR("brownfield"), d->kind, sizeof d->kind) ||
+        !bp_registry_text(BP_SPAN_STR("none"), d->issuer_class, sizeof d->issuer_class) ||
+        !bp_registry_text(source, d->source, sizeof d->source)) {
         return REFUSE(VALUE);
     }
     d->id[0] = 1;
@@ -623,13 +812,16 @@ bp_result bp_registry_tick(struct bp_registry *r, int64_t watch_from_ms, bool *r
     return BP_OK;
 }
 
-bp_result bp_registry_device_of_key(struct bp_registry *r, bp_span spki, struct bp_device *ret,
-                                    enum bp_problem *ret_problem)
+/* service: NULL where only an LDevID key will do. */
+static bp_result device_of(struct bp_registry *r, bp_span spki, const char *service, struct bp_device *ret,
+                           enum bp_problem *ret_problem)
 {
     struct bp_key k = {0};
     *ret_problem = BP_P_NONE;
     const bp_result got = bp_store_key(r->store, spki, &k);
-    if (bp_is(got, BP_E_NOT_FOUND) || (!bp_failed(got) && k.role != BP_ROLE_LDEVID)) {
+    const bool fits = k.role == BP_ROLE_LDEVID ||
+                      (service != NULL && k.role == BP_ROLE_APPLICATION && strcmp(k.service, service) == 0);
+    if (bp_is(got, BP_E_NOT_FOUND) || (!bp_failed(got) && !fits)) {
         return REFUSE(UNKNOWN_DEVICE);
     }
     BP_TRY(got);
@@ -643,4 +835,16 @@ bp_result bp_registry_device_of_key(struct bp_registry *r, bp_span spki, struct 
     }
     *ret = d;
     return BP_OK;
+}
+
+bp_result bp_registry_device_of_key(struct bp_registry *r, bp_span spki, struct bp_device *ret,
+                                    enum bp_problem *ret_problem)
+{
+    return device_of(r, spki, NULL, ret, ret_problem);
+}
+
+bp_result bp_registry_device_of_application_key(struct bp_registry *r, bp_span spki, const char *service,
+                                                struct bp_device *ret, enum bp_problem *ret_problem)
+{
+    return device_of(r, spki, service, ret, ret_problem);
 }

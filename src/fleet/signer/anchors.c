@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fleet/signer/anchors - endorsement certificates against accepted issuers, by OpenSSL's path building. */
+/* fleet/signer/anchors - endorsement certificates against accepted issuers, by fleet/authority/path. */
 #include "fleet/signer/anchors.h"
 
+#include "fleet/authority/path.h"
 #include "platform/alloc.h"
 #include "platform/linux/file.h"
 
@@ -21,6 +22,8 @@ struct bp_anchors {
     size_t count;
     struct {
         X509 *cert;
+        uint8_t *der;
+        size_t der_n;
         enum bp_ek_class kind;
     } one[BP_ANCHORS_MAX];
 };
@@ -53,11 +56,15 @@ static bp_result add(struct bp_anchors *a, X509 *cert, enum bp_ek_class kind)
             return BP_OK;
         }
     }
-    if (a->count == BP_ANCHORS_MAX) {
+    uint8_t *der = NULL;
+    const int der_n = a->count == BP_ANCHORS_MAX ? 0 : i2d_X509(cert, &der);
+    if (der_n <= 0) {
         X509_free(cert);
-        return BP_FAIL(LIMIT);
+        return a->count == BP_ANCHORS_MAX ? BP_FAIL(LIMIT) : BP_FAIL(NO_MEMORY);
     }
     a->one[a->count].cert = cert;
+    a->one[a->count].der = der;
+    a->one[a->count].der_n = (size_t)der_n;
     a->one[a->count].kind = kind;
     a->count++;
     return BP_OK;
@@ -132,6 +139,7 @@ void bp_anchors_free(struct bp_anchors *a)
     if (a != NULL) {
         for (size_t i = 0; i < a->count; i++) {
             X509_free(a->one[i].cert);
+            OPENSSL_free(a->one[i].der);
         }
         bp_free(a);
     }
@@ -179,37 +187,30 @@ static bp_result spki_of(X509 *cert, uint8_t *ret, size_t *ret_n)
     return bp_failed(r) ? BP_FAIL(MALFORMED) : BP_OK;
 }
 
-/* Against one anchor alone: makers reuse names for new keys (a virtual chip's authority is called the same on every
- * host), and OpenSSL looks an issuer up by name. */
-static bp_result verify_by(X509 *anchor, X509 *cert, int64_t now_ms)
+/* Makers of chips have broken most rules of form (key identifiers left out, times in another form, names that are none), and
+ * their certificates cannot be called back. What stays is what an endorsement key of good faith has no reason to break. The
+ * key is not among it: spki_of reads it, in any spelling that OpenSSL takes. */
+static const struct bp_strict_policy ek_policy = {
+    .waived = ~(BP_STRICT_BIT(VERSION) | BP_STRICT_BIT(ALGORITHM) | BP_STRICT_BIT(EXT_TWICE) | BP_STRICT_BIT(EXT_UNKNOWN) |
+                BP_STRICT_BIT(AKI_OTHER) | BP_STRICT_BIT(CERT_SIGN_LEAF) | BP_STRICT_BIT(PATH_LEN) |
+                BP_STRICT_BIT(LEAF_CA) | BP_STRICT_BIT(NC) | BP_STRICT_BIT(NC_MANY)),
+};
+
+static bp_result verify_by(bp_span anchor, bp_span cert, int64_t now_ms)
 {
-    bp_result r = BP_FAIL(NO_MEMORY);
-    X509_STORE *store = X509_STORE_new();
-    X509_STORE_CTX *ctx = X509_STORE_CTX_new();
-    if (store == NULL || ctx == NULL || X509_STORE_add_cert(store, anchor) != 1 ||
-        X509_STORE_CTX_init(ctx, store, cert, NULL) != 1) {
-        goto out;
-    }
-    X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(ctx);
-    X509_VERIFY_PARAM_set_time(param, (time_t)(now_ms / 1000));
-    X509_VERIFY_PARAM_set_auth_level(param, 2);
-    r = X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN) == 1 && X509_verify_cert(ctx) == 1
-            ? BP_OK
-            : BP_FAIL(BAD_SIGNATURE);
-out:
-    X509_STORE_CTX_free(ctx);
-    X509_STORE_free(store);
-    return r;
+    struct bp_path_answer answer;
+    const struct bp_path_ask ask = {.leaf = cert, .anchors = &anchor, .anchor_n = 1, .now_s = now_ms / 1000};
+    const bp_result r = bp_path_check(&ask, &ek_policy, &answer);
+    return bp_is(r, BP_E_DENIED) ? BP_FAIL(BAD_SIGNATURE) : r;
 }
 
-static bp_result verify(struct bp_anchors *a, X509 *cert, int64_t now_ms, enum bp_ek_class *ret)
+static bp_result verify(struct bp_anchors *a, X509 *cert, bp_span der, int64_t now_ms, enum bp_ek_class *ret)
 {
     for (size_t i = 0; i < a->count; i++) {
-        X509 *anchor = a->one[i].cert;
-        if (X509_NAME_cmp(X509_get_subject_name(anchor), X509_get_issuer_name(cert)) != 0) {
+        if (X509_NAME_cmp(X509_get_subject_name(a->one[i].cert), X509_get_issuer_name(cert)) != 0) {
             continue;
         }
-        const bp_result r = verify_by(anchor, cert, now_ms);
+        const bp_result r = verify_by(bp_span_of(a->one[i].der, a->one[i].der_n), der, now_ms);
         if (!bp_failed(r)) {
             *ret = a->one[i].kind;
         }
@@ -233,7 +234,7 @@ bp_result bp_anchors_check(struct bp_anchors *a, bp_span der, int64_t now_ms, en
         r = BP_FAIL(DENIED);
     }
     if (!bp_failed(r)) {
-        r = verify(a, cert, now_ms, ret_class);
+        r = verify(a, cert, der, now_ms, ret_class);
     }
     X509_free(cert);
     ERR_clear_error();

@@ -3,9 +3,9 @@
  *
  * Files of DIR/anchors whose name ends in .pem; the name's beginning gives the class. Every certificate in them is
  * trusted as it stands, roots and intermediates alike: the operator put it there. A chip brings no intermediates, so the
- * issuer of its certificate must be among them. Names, signatures, time and extensions are judged by OpenSSL; a
- * signature is held to 112 bits, an encoding that is not strict DER is tolerated where
- * OpenSSL does, because chips in the field carry such certificates. For this folder only. */
+ * issuer of its certificate must be among them. fleet/authority/path judges: a signature is held to 112 bits; of our
+ * profile only what no chip of good faith breaks is asked (an encoding that is not strict DER is tolerated where OpenSSL
+ * does, because chips in the field carry such certificates). For this folder only. */
 #ifndef BP_FLEET_SIGNER_ANCHORS_H
 #define BP_FLEET_SIGNER_ANCHORS_H
 

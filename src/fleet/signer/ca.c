@@ -3,6 +3,8 @@
 #include "fleet/signer/ca.h"
 
 #include "codec/cbor.h"
+#include "codec/cose.h"
+#include "codec/decommission.h"
 #include "platform/linux/file.h"
 
 #define BP_MODULE SIGNER
@@ -16,6 +18,11 @@
 enum bp_ca_rule ca_answer_bytes(struct bp_ca_signer *s, bp_span v)
 {
     return bp_failed(bp_msg_bytes_write(v, s->answer, BP_MSG_BODY_MAX, &s->answer_n)) ? BP_CA_TOO_LARGE : BP_CA_NONE;
+}
+
+enum bp_ca_rule ca_unsigned(bp_result r)
+{
+    return bp_is(r, BP_E_CLOSED) || bp_is(r, BP_E_DENIED) || bp_is(r, BP_E_MISMATCH) ? BP_CA_KEY_STORE : BP_CA_INTERNAL;
 }
 
 bool ca_is_pseudonym(bp_span p)
@@ -42,6 +49,55 @@ enum bp_ca_rule ca_read_csr(struct bp_ca_signer *s, bp_span der, struct bp_csr *
                                                                                               : BP_CA_NONE;
 }
 
+/* --- recorded, then signed --- */
+
+static bp_result keep(void *self, bp_span serial, bp_span tbs, const struct bp_issuer *issuer, enum bp_cert_profile profile)
+{
+    struct bp_ca_signer *s = self;
+    struct bp_issued e = {.profile = profile, .alg = issuer->signer.alg, .time_ms = bp_wall_ms(s->clock)};
+    memcpy(e.serial, serial.p, sizeof e.serial);
+    memcpy(e.issuer, issuer->key_id, sizeof e.issuer);
+    BP_TRY(bp_hash(s->crypto, BP_HASH_SHA256, tbs, e.tbs));
+    return bp_record_add(s->record, &e);
+}
+
+enum bp_ca_rule ca_make(struct bp_ca_signer *s, struct bp_key *key, enum bp_site_cert by, const struct bp_cert_request *q,
+                        uint8_t ret[BP_CERT_MAX], size_t *ret_n)
+{
+    const struct bp_signer signer = bp_key_signer(key);
+    const struct bp_cert_record record = {s, keep};
+    struct bp_issuer issuer;
+    if (bp_failed(bp_issuer_of(s->site->cert[by], &signer, &issuer))) {
+        return BP_CA_INTERNAL;
+    }
+    const bp_result r = bp_cert_issue_recorded(s->crypto, s->entropy, &issuer, q, &record, ret, BP_CERT_MAX, ret_n);
+    if (bp_failed(r)) {
+        return bp_is(r, BP_E_BAD_ARGUMENT)                     ? BP_CA_PSEUDONYM
+               : bp_is(r, BP_E_FULL) || bp_is(r, BP_E_IO) ? BP_CA_STORAGE
+                                                               : ca_unsigned(r);
+    }
+    return BP_CA_NONE;
+}
+
+enum bp_ca_rule ca_certify(struct bp_ca_signer *s, struct bp_key *key, enum bp_site_cert by,
+                           const struct bp_cert_request *q)
+{
+    uint8_t cert[BP_CERT_MAX];
+    size_t n = 0;
+    const enum bp_ca_rule rule = ca_make(s, key, by, q, cert, &n);
+    return rule != BP_CA_NONE ? rule : ca_answer_bytes(s, bp_span_of(cert, n));
+}
+
+bool bp_ca_signer_is_owed(const struct bp_ca_signer *s)
+{
+    return bp_record_is_owed(s->record);
+}
+
+bp_result bp_ca_signer_sync(struct bp_ca_signer *s)
+{
+    return bp_record_sync(s->record);
+}
+
 /* --- certificates without evidence, by issuers of their own --- */
 
 struct plain {
@@ -55,14 +111,10 @@ struct plain {
 static enum bp_ca_rule issue_plain(struct bp_ca_signer *s, bp_span der, const struct plain *p)
 {
     struct bp_csr csr;
-    struct bp_issuer issuer;
-    uint8_t cert[BP_CERT_MAX];
-    size_t n = 0;
     const enum bp_ca_rule rule = ca_read_csr(s, der, &csr);
     if (rule != BP_CA_NONE) {
         return rule;
     }
-    const struct bp_signer signer = bp_key_signer(p->key);
     const int64_t now = bp_wall_ms(s->clock);
     const struct bp_cert_request q = {.profile = p->profile,
                                       .spki = csr.spki,
@@ -70,14 +122,7 @@ static enum bp_ca_rule issue_plain(struct bp_ca_signer *s, bp_span der, const st
                                       .organisation = bp_span_cstr(s->site->org),
                                       .not_before_ms = now - BP_CA_SKEW_MS,
                                       .not_after_ms = now + p->life_ms};
-    if (bp_failed(bp_issuer_of(s->site->cert[p->by], &signer, &issuer))) {
-        return BP_CA_INTERNAL;
-    }
-    const bp_result r = bp_cert_issue(s->crypto, s->entropy, &issuer, &q, cert, sizeof cert, &n);
-    if (bp_failed(r)) {
-        return bp_is(r, BP_E_BAD_ARGUMENT) ? BP_CA_PSEUDONYM : BP_CA_INTERNAL;
-    }
-    return ca_answer_bytes(s, bp_span_of(cert, n));
+    return ca_certify(s, p->key, p->by, &q);
 }
 
 static enum bp_ca_rule issue_brownfield(struct bp_ca_signer *s, bp_span body)
@@ -156,19 +201,21 @@ static bp_result read_number(struct bp_ca_signer *s)
     return r;
 }
 
-static enum bp_ca_rule sign_list(struct bp_ca_signer *s, const struct bp_crl_entry *entries, size_t count, uint64_t number)
+static enum bp_ca_rule sign_list(struct bp_ca_signer *s, bool is_old, const struct bp_crl_entry *entries, size_t count,
+                                 uint64_t number)
 {
     struct bp_issuer issuer;
     size_t n = 0;
     const int64_t now = bp_wall_ms(s->clock);
-    const struct bp_signer signer = bp_key_signer(s->issuing);
-    if (bp_failed(bp_issuer_of(s->site->cert[BP_SITE_CERT_ISSUING], &signer, &issuer))) {
+    const struct bp_signer signer = bp_key_signer(is_old ? s->issuing_old : s->issuing);
+    const bp_span cert = is_old ? s->site->issuing_old : s->site->cert[BP_SITE_CERT_ISSUING];
+    if (bp_failed(bp_issuer_of(cert, &signer, &issuer))) {
         return BP_CA_INTERNAL;
     }
     const bp_result r =
-        bp_crl_issue(&issuer, entries, count, number, now, now + BP_CA_CRL_MS, s->room, BP_MSG_BODY_MAX, &n);
+        bp_crl_issue(&issuer, entries, count, number, now - BP_CA_SKEW_MS, now + BP_CA_CRL_MS, s->room, BP_MSG_BODY_MAX, &n);
     if (bp_failed(r)) {
-        return bp_is(r, BP_E_BAD_ARGUMENT) ? BP_CA_CRL_ENTRY : bp_is(r, BP_E_NO_SPACE) ? BP_CA_TOO_LARGE : BP_CA_INTERNAL;
+        return bp_is(r, BP_E_BAD_ARGUMENT) ? BP_CA_CRL_ENTRY : bp_is(r, BP_E_NO_SPACE) ? BP_CA_TOO_LARGE : ca_unsigned(r);
     }
     /* The number is on disk before the list is given out, so that none is ever younger than one before it. */
     if (number != s->crl_number && bp_failed(write_number(s, number))) {
@@ -178,7 +225,7 @@ static enum bp_ca_rule sign_list(struct bp_ca_signer *s, const struct bp_crl_ent
     return ca_answer_bytes(s, bp_span_of(s->room, n));
 }
 
-static enum bp_ca_rule crl(struct bp_ca_signer *s, bp_span body)
+static enum bp_ca_rule list_of(struct bp_ca_signer *s, bool is_old, bp_span body)
 {
     struct bp_msg_crl m;
     struct bp_msg_revoked e;
@@ -196,9 +243,45 @@ static enum bp_ca_rule crl(struct bp_ca_signer *s, bp_span body)
     for (size_t i = 0; i < count && bp_msg_crl_next(&m, &e); i++) {
         entries[i] = (struct bp_crl_entry){e.serial, (int64_t)e.revoked_ms, (uint8_t)e.reason};
     }
-    const enum bp_ca_rule rule = sign_list(s, entries, count, m.number);
+    const enum bp_ca_rule rule = sign_list(s, is_old, entries, count, m.number);
     bp_free(entries);
     return rule;
+}
+
+static enum bp_ca_rule crl(struct bp_ca_signer *s, bp_span body)
+{
+    return list_of(s, false, body);
+}
+
+/* What the issuing CA before this one issued is revoked by its own list as long as it counts. */
+static enum bp_ca_rule crl_old(struct bp_ca_signer *s, bp_span body)
+{
+    return s->issuing_old == NULL ? BP_CA_OP : list_of(s, true, body);
+}
+
+/* --- decommissioning --- */
+
+/* Signs nothing but certificates of decommissioning: the key must not be lent for other statements. */
+static enum bp_ca_rule decommission(struct bp_ca_signer *s, bp_span body)
+{
+    bp_span payload = BP_SPAN_EMPTY;
+    size_t made = 0;
+    const struct bp_signer signer = bp_key_signer(s->bind);
+    const struct bp_cose_header header = {BP_SPAN_STR(BP_DECOMMISSION_CONTENT), BP_SPAN_OF(s->bind_kid), BP_SPAN_EMPTY};
+    struct bp_decommission *v = bp_alloc(sizeof *v);
+    if (v == NULL) {
+        return BP_CA_INTERNAL;
+    }
+    const bool ok = !bp_failed(bp_msg_bytes_read(body, &payload)) && !bp_failed(bp_decommission_read(payload, v)) && v->unknown == 0;
+    bp_free(v);
+    if (!ok) {
+        return BP_CA_REQUEST;
+    }
+    if (bp_failed(bp_cose_sign1_write(&signer, &header, payload, BP_SPAN_EMPTY, s->scratch, CA_SCRATCH, s->room, BP_MSG_BODY_MAX,
+                                      &made))) {
+        return BP_CA_INTERNAL;
+    }
+    return ca_answer_bytes(s, bp_span_of(s->room, made));
 }
 
 /* --- the table --- */
@@ -209,6 +292,9 @@ static const struct {
 } ops[] = {
     {"credential", ca_credential},           {"bind", ca_bind}, {"issue", ca_issue}, {"issue-brownfield", issue_brownfield},
     {"issue-operator", issue_operator},      {"crl", crl},
+    {"crl-old", crl_old},
+    {"decommission", decommission},
+    {"ocsp", ca_ocsp},
 };
 
 static const struct {
@@ -250,6 +336,9 @@ static bp_result open_keys(struct bp_ca_signer *s)
 {
     struct bp_x509 x;
     BP_TRY(bp_site_key_open(s->site, BP_SITE_KEY_ISSUING, &s->issuing));
+    if (s->site->issuing_old.n > 0) {
+        BP_TRY(bp_site_old_key_open(s->site, &s->issuing_old));
+    }
     BP_TRY(bp_site_key_open(s->site, BP_SITE_KEY_OPERATORS, &s->operators));
     BP_TRY(bp_site_key_open(s->site, BP_SITE_KEY_BROWNFIELD, &s->brownfield));
     BP_TRY(bp_site_key_open(s->site, BP_SITE_KEY_BIND, &s->bind));
@@ -272,7 +361,9 @@ static bp_result begin(struct bp_ca_signer *s)
     BP_TRY(open_keys(s));
     BP_TRY(bp_site_path(s->site, "anchors", path, sizeof path));
     BP_TRY(bp_anchors_load(path, &s->anchors));
-    return read_number(s);
+    BP_TRY(read_number(s));
+    BP_TRY(bp_site_path(s->site, BP_ISSUED_FILE, path, sizeof path));
+    return bp_record_open(path, s->crypto, bp_wall_ms(s->clock), &s->record);
 }
 
 bp_result bp_ca_signer_new(const struct bp_site *site, struct bp_crypto *c, const struct bp_entropy *entropy,
@@ -299,10 +390,13 @@ void bp_ca_signer_free(struct bp_ca_signer *s)
 {
     if (s != NULL) {
         bp_key_free(s->issuing);
+        bp_key_free(s->issuing_old);
         bp_key_free(s->operators);
         bp_key_free(s->brownfield);
         bp_key_free(s->bind);
+        bp_key_free(s->status);
         bp_anchors_free(s->anchors);
+        bp_record_free(s->record);
         bp_free_secret(s->pending, s->pending == NULL ? 0 : BP_CA_PENDING_MAX * sizeof *s->pending);
         bp_free(s->scratch);
         bp_free(s->room);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fleet/signer/ca - state of the ca signer, and its ops by file: enrol.c (credential, bind), issue.c (issue), ca.c (the
- * rest). An op answers by writing into s->answer and giving the rule that was broken. For this folder only. */
+/* fleet/signer/ca - state of the ca signer, and its ops by file: enrol.c (credential, bind), issue.c (issue), ocsp.c
+ * (ocsp), ca.c (the rest). An op answers by writing into s->answer and giving the rule that was broken. For this folder only. */
 #ifndef BP_FLEET_SIGNER_CA_H
 #define BP_FLEET_SIGNER_CA_H
 
@@ -12,6 +12,7 @@
 #include "core/tpmkey.h"
 #include "fleet/signer/anchors.h"
 #include "fleet/signer/internal.h"
+#include "fleet/signer/record.h"
 
 /* A credential that was made and whose proof is awaited. */
 struct ca_pending {
@@ -36,10 +37,17 @@ struct bp_ca_signer {
     const struct bp_clock *clock;
     struct bp_anchors *anchors;
     struct bp_key *issuing, *operators, *brownfield, *bind;
+    struct bp_key *issuing_old; /* of the issuing CA before this one, for its lists only; NULL: none */
     uint8_t bind_kid[BP_SHA256_SIZE];
     uint8_t result_kid[BP_SHA256_SIZE];
     struct bp_pubkey result_key; /* into the site */
     uint64_t crl_number;
+    struct bp_record *record; /* of what is about to be signed */
+    /* The key that answers for the issuing key are signed by; made at need, only in memory, and certified for days. */
+    struct bp_key *status;
+    int64_t status_ms; /* since when */
+    size_t status_cert_n;
+    uint8_t status_cert[BP_CERT_MAX];
     enum bp_ca_rule rule;
     struct ca_pending *pending;
     uint8_t *scratch; /* CA_SCRATCH */
@@ -51,12 +59,23 @@ struct bp_ca_signer {
 enum bp_ca_rule ca_credential(struct bp_ca_signer *s, bp_span body);
 enum bp_ca_rule ca_bind(struct bp_ca_signer *s, bp_span body);
 enum bp_ca_rule ca_issue(struct bp_ca_signer *s, bp_span body);
+enum bp_ca_rule ca_ocsp(struct bp_ca_signer *s, bp_span body);
 
 /* Puts {1: v} into the answer. */
 enum bp_ca_rule ca_answer_bytes(struct bp_ca_signer *s, bp_span v);
 
+/* Why a signature could not be made: the key's store, or something of ours. */
+enum bp_ca_rule ca_unsigned(bp_result r);
+
 /* A request for a certificate: P-256 and signed by its own key. */
 enum bp_ca_rule ca_read_csr(struct bp_ca_signer *s, bp_span der, struct bp_csr *ret);
+
+/* Makes a certificate by key, which is by's, and has it recorded. */
+enum bp_ca_rule ca_make(struct bp_ca_signer *s, struct bp_key *key, enum bp_site_cert by, const struct bp_cert_request *q,
+                        uint8_t ret[BP_CERT_MAX], size_t *ret_n);
+/* The same, and puts it into the answer. */
+enum bp_ca_rule ca_certify(struct bp_ca_signer *s, struct bp_key *key, enum bp_site_cert by,
+                           const struct bp_cert_request *q);
 
 /* Whether a name may stand in a device's certificate. */
 bool ca_is_pseudonym(bp_span s);

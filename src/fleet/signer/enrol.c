@@ -2,6 +2,7 @@
 /* fleet/signer/enrol - first contact: is the chip genuine (credential), and does it hold the attestation key (bind)? */
 #include "base/secret.h"
 #include "core/binding.h"
+#include "core/weakkey.h"
 #include "fleet/signer/ca.h"
 #include "platform/openssl/tpm_credential.h"
 
@@ -75,6 +76,9 @@ static enum bp_ca_rule read_ek(struct bp_ca_signer *s, const struct bp_msg_ek *i
     if (bp_failed(bp_tpm_public_read(in->pub, &e->pub)) || !is_template(in->template_id, &e->pub) ||
         bp_failed(bp_tpm_pubkey(&e->pub, &e->room, &e->key))) {
         return BP_CA_EK_TEMPLATE;
+    }
+    if (bp_key_weakness(&e->key) != BP_WEAK_NOT) { /* whoever finds its primes is the chip */
+        return BP_CA_EK_WEAK;
     }
     if (in->cert.n == 0) {
         return BP_CA_NONE;

@@ -12,6 +12,7 @@
 /* What the steps hand on. */
 struct issue {
     struct bp_msg_issue m;
+    enum bp_cert_profile profile;
     struct bp_csr csr;
     uint8_t spki_hash[BP_SHA256_SIZE]; /* of the key of the request */
     struct bp_akbinding binding;
@@ -35,15 +36,44 @@ static bool is_signed(struct bp_ca_signer *s, bp_span in, bp_span content, bp_sp
     return true;
 }
 
+/* Whether a name is the server's own or lies under it: nobody but the infrastructure CA may certify that. */
+static bool is_own_name(const struct bp_ca_signer *s, bp_span dns)
+{
+    const bp_span own = bp_span_cstr(s->site->name);
+    return dns.n >= own.n && bp_span_equal(bp_span_sub(dns, dns.n - own.n, own.n), own) &&
+           (dns.n == own.n || dns.p[dns.n - own.n - 1] == '.');
+}
+
+/* What an application's certificate says beside the device's name, and that no other says it. */
+static enum bp_ca_rule check_application(const struct bp_ca_signer *s, const struct issue *x)
+{
+    const struct bp_msg_issue *m = &x->m;
+    const bool is_application = bp_cert_is_application(x->profile);
+    if (is_application ? !bp_cert_is_service(m->service) : m->service.n != 0) {
+        return BP_CA_SERVICE;
+    }
+    if (m->dns.n > 0 && (!bp_cert_has_dns(x->profile) || !bp_cert_is_dns(m->dns) || is_own_name(s, m->dns))) {
+        return BP_CA_NAMES;
+    }
+    const bool is_bounded =
+        m->lifetime_ms >= BP_CA_APPLICATION_LEAST_MS && m->lifetime_ms <= BP_CA_APPLICATION_MOST_MS;
+    return (is_application ? is_bounded : m->lifetime_ms == 0) ? BP_CA_NONE : BP_CA_LIFETIME;
+}
+
 static enum bp_ca_rule step_request(struct bp_ca_signer *s, struct issue *x)
 {
     const int64_t now = bp_wall_ms(s->clock);
     const int64_t not_before = (int64_t)x->m.not_before_ms;
-    if (!bp_span_equal(x->m.profile, BP_SPAN_STR("management"))) {
+    x->profile = bp_cert_of_device(x->m.profile);
+    if (x->profile == BP_CERT_PROFILES || (bp_cert_is_application(x->profile) && !s->site->has_applications)) {
         return BP_CA_PROFILE;
     }
     if (!ca_is_pseudonym(x->m.pseudonym)) {
         return BP_CA_PSEUDONYM;
+    }
+    const enum bp_ca_rule named = check_application(s, x);
+    if (named != BP_CA_NONE) {
+        return named;
     }
     if (not_before > now + BP_CA_SKEW_MS || not_before < now - 3600 * 1000LL) {
         return BP_CA_NOT_BEFORE;
@@ -203,24 +233,33 @@ static enum bp_ca_rule step_result(struct bp_ca_signer *s, struct issue *x)
     return BP_CA_EAR_KEY;
 }
 
+/* The pseudonym as a dns name: it is a name whatever the registry calls the device. */
+static bp_span lower_case(bp_span s, uint8_t ret[BP_CERT_TEXT_MAX])
+{
+    for (size_t i = 0; i < s.n; i++) { /* s.n <= BP_CERT_TEXT_MAX: ca_is_pseudonym */
+        ret[i] = s.p[i] >= 'A' && s.p[i] <= 'Z' ? (uint8_t)(s.p[i] + 32) : s.p[i];
+    }
+    return bp_span_of(ret, s.n);
+}
+
 static enum bp_ca_rule make(struct bp_ca_signer *s, const struct issue *x)
 {
-    struct bp_issuer issuer;
-    uint8_t cert[BP_CERT_MAX];
-    size_t n = 0;
-    const struct bp_signer signer = bp_key_signer(s->issuing);
-    const struct bp_cert_request q = {.profile = BP_CERT_DEVICE,
+    const int64_t life = bp_cert_is_application(x->profile) ? (int64_t)x->m.lifetime_ms : BP_CA_DEVICE_MS;
+    uint8_t lower[BP_CERT_TEXT_MAX];
+    const bp_span dns[] = {lower_case(x->m.pseudonym, lower), x->m.dns};
+    const struct bp_cert_request q = {.profile = x->profile,
                                       .spki = x->csr.spki,
                                       .common_name = x->m.pseudonym,
                                       .organisation = bp_span_cstr(s->site->org),
+                                      .service = x->m.service,
+                                      .dns = dns,
+                                      .dns_count = !bp_cert_has_dns(x->profile) ? 0 : x->m.dns.n > 0 ? 2 : 1,
                                       .crl_url = bp_span_cstr(s->site->crl_url),
+                                      .ocsp_url = bp_span_cstr(s->site->ocsp_url),
+                                      .issuer_url = bp_span_cstr(s->site->issuer_url),
                                       .not_before_ms = (int64_t)x->m.not_before_ms,
-                                      .not_after_ms = (int64_t)x->m.not_before_ms + BP_CA_DEVICE_MS};
-    if (bp_failed(bp_issuer_of(s->site->cert[BP_SITE_CERT_ISSUING], &signer, &issuer)) ||
-        bp_failed(bp_cert_issue(s->crypto, s->entropy, &issuer, &q, cert, sizeof cert, &n))) {
-        return BP_CA_INTERNAL;
-    }
-    return ca_answer_bytes(s, bp_span_of(cert, n));
+                                      .not_after_ms = (int64_t)x->m.not_before_ms + life};
+    return ca_certify(s, s->issuing, BP_SITE_CERT_ISSUING, &q);
 }
 
 enum bp_ca_rule ca_issue(struct bp_ca_signer *s, bp_span body)

@@ -5,7 +5,8 @@
  *
  *   tls  the server's TLS key: signs digests of handshakes
  *   log  log key and result key: heads over its own stored last head only; attestation results
- *   ca   issuing, operators, brownfield and bind keys: credentials, bindings, certificates, revocation lists
+ *   ca   issuing, operators, brownfield and bind keys: credentials, bindings, certificates, revocation lists, answers
+ *        about status
  *
  * Each opens exactly its own keys of the site. An op that is not of its table is refused. Requests are answered one after
  * the other; how many wait is bounded by net/frame. A refusal's body is {1: rule}, the stable name of the rule that was
@@ -58,8 +59,13 @@ void bp_log_signer_answer(struct bp_log_signer *s, bp_span op, bp_span body, str
 #define BP_CA_NONCE_MS    (21 * 60 * 1000LL)
 #define BP_CA_SKEW_MS     (60 * 1000LL)
 #define BP_CA_DEVICE_MS   (7 * 86400000LL)    /* life of a management certificate */
+/* An application's certificate lives one and a half times the site's outage tolerance, within these. */
+#define BP_CA_APPLICATION_LEAST_MS (60 * 1000LL)
+#define BP_CA_APPLICATION_MOST_MS  (270 * 86400000LL)
 #define BP_CA_BROWNFIELD_MS (30 * 86400000LL)
 #define BP_CA_CRL_MS      (31 * 86400000LL)   /* nextUpdate: the site's outage tolerance of 30 days and one more */
+#define BP_CA_STATUS_MS   (3600 * 1000LL)     /* nextUpdate of an answer about status */
+#define BP_CA_RESPONDER_MS (7 * 86400000LL)   /* life of the certificate of the key that signs them; half of it is used */
 
 /* What a request can break, and what the peer is told. Names are stable. */
 #define BP_CA_RULE_LIST(X)                                                                                             \
@@ -69,6 +75,7 @@ void bp_log_signer_answer(struct bp_log_signer *s, bp_span op, bp_span body, str
     X(AK_FORM, "ak-form", EVIDENCE)                                                                                    \
     X(AK_ATTRIBUTES, "ak-not-restricted-to-the-chip", EVIDENCE)                                                        \
     X(EK_TEMPLATE, "ek-template", NOT_GENUINE)                                                                         \
+    X(EK_WEAK, "ek-weak", NOT_GENUINE)                                                                                 \
     X(EK_TWICE, "ek-template-twice", MALFORMED)                                                                        \
     X(EK_NONE, "ek-none-certified", NOT_GENUINE)                                                                       \
     X(EK_CERT_FORM, "ek-certificate-form", NOT_GENUINE)                                                                \
@@ -80,6 +87,9 @@ void bp_log_signer_answer(struct bp_log_signer *s, bp_span op, bp_span body, str
     X(BIND_PROOF, "activation-proof", ACTIVATION)                                                                      \
     X(PROFILE, "profile", UNSUPPORTED)                                                                                 \
     X(PSEUDONYM, "pseudonym", VALUE)                                                                                   \
+    X(SERVICE, "service", VALUE)                                                                                       \
+    X(NAMES, "dns-name", VALUE)                                                                                        \
+    X(LIFETIME, "lifetime", VALUE)                                                                                     \
     X(NOT_BEFORE, "not-before", VALUE)                                                                                 \
     X(CSR_FORM, "csr-form", BAD_CSR)                                                                                   \
     X(CSR_KEY, "csr-key", BAD_CSR)                                                                                     \
@@ -111,8 +121,11 @@ void bp_log_signer_answer(struct bp_log_signer *s, bp_span op, bp_span body, str
     X(EAR_DEVICE, "result-of-other-device", NOT_PREAPPROVED)                                                           \
     X(CRL_NUMBER, "crl-number", OUTDATED)                                                                              \
     X(CRL_ENTRY, "crl-entry", VALUE)                                                                                   \
+    X(OCSP_ISSUER, "ocsp-of-another-issuer", VALUE)                                                                    \
+    X(OCSP_STATUS, "ocsp-status", VALUE)                                                                               \
     X(TOO_LARGE, "answer-too-large", TOO_LARGE)                                                                        \
-    X(STORAGE, "state-not-written", STORAGE_FULL)
+    X(STORAGE, "state-not-written", STORAGE_FULL)                                                                      \
+    X(KEY_STORE, "key-store-does-not-answer", UNAVAILABLE)
 
 enum bp_ca_rule {
     BP_CA_NONE, /* nothing was broken */
@@ -128,6 +141,10 @@ BP_MUST_CHECK bp_result bp_ca_signer_new(const struct bp_site *site, struct bp_c
                                          const struct bp_clock *clock, struct bp_ca_signer **ret);
 void bp_ca_signer_free(struct bp_ca_signer *s);
 void bp_ca_signer_answer(struct bp_ca_signer *s, bp_span op, bp_span body, struct bp_signer_answer *ret);
+/* What was signed since the last sync is recorded, but the record may not be on disk: as long as that is so, no answer that
+ * holds a certificate leaves the process. One sync serves many. After a failure the signer is not used any more.   IO */
+bool bp_ca_signer_is_owed(const struct bp_ca_signer *s);
+BP_MUST_CHECK bp_result bp_ca_signer_sync(struct bp_ca_signer *s);
 /* The rule that the last request broke. */
 enum bp_ca_rule bp_ca_signer_rule(const struct bp_ca_signer *s);
 /* Accepted issuers of endorsement certificates that were read. */

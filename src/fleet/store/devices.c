@@ -326,6 +326,7 @@ bp_result bp_store_key_add(bp_store *s, const struct bp_key *k)
     bp_q_int(&q, k->role);
     bp_q_int(&q, k->tombstone);
     bp_q_int(&q, k->since_ms);
+    bp_q_text(&q, k->service);
     return bp_q_run(&q, false);
 }
 
@@ -336,6 +337,7 @@ static void key_columns(struct bp_q *q, struct bp_key *ret)
     ret->role = (enum bp_key_role)bp_c_int(q);
     ret->tombstone = bp_c_int(q) != 0;
     ret->since_ms = bp_c_int(q);
+    bp_c_text(q, ret->service, sizeof ret->service);
 }
 
 bp_result bp_store_key(bp_store *s, bp_span spki, struct bp_key *ret)
@@ -356,6 +358,13 @@ bp_result bp_store_key_bury(bp_store *s, int64_t device)
     struct bp_q q = bp_q_begin(s, BP_SQL_KEY_BURY);
     bp_q_int(&q, device);
     return bp_q_run(&q, false);
+}
+
+bp_result bp_store_key_unbury(bp_store *s, int64_t device)
+{
+    struct bp_q q = bp_q_begin(s, BP_SQL_KEY_UNBURY);
+    bp_q_int(&q, device);
+    return bp_q_run(&q, true);
 }
 
 bp_result bp_store_key_forget(bp_store *s, int64_t device)
@@ -422,6 +431,76 @@ bp_result bp_store_ak(bp_store *s, int64_t device, bp_span *ret_public, bp_span 
     return BP_OK;
 }
 
+/* -- ownership --------------------------------------------------------------------------------- */
+bp_result bp_store_owned_set(bp_store *s, const struct bp_owned *o)
+{
+    struct bp_q q = bp_q_begin(s, BP_SQL_OWNED_SET);
+    bp_q_blob(&q, BP_SPAN_OF(o->id));
+    bp_q_int(&q, o->phase);
+    bp_q_int(&q, o->epoch);
+    bp_q_blob(&q, BP_SPAN_OF(o->head));
+    bp_q_place(&q, &o->place);
+    bp_q_text(&q, o->place.name);
+    bp_q_text(&q, o->by);
+    bp_q_int(&q, o->at_ms);
+    bp_q_blob(&q, o->chain);
+    bp_q_blob(&q, o->erasure);
+    return bp_q_run(&q, false);
+}
+
+/* The statement goes on: chain and erasure lie in it. */
+bp_result bp_store_owned(bp_store *s, bp_span id, struct bp_owned *ret)
+{
+    struct bp_owned o = {0};
+    struct bp_q q = bp_q_begin(s, BP_SQL_OWNED);
+    bp_q_blob(&q, id);
+    BP_TRY(bp_q_row(&q));
+    bp_c_fixed(&q, o.id, sizeof o.id);
+    o.phase = (enum bp_owned_phase)bp_c_int(&q);
+    o.epoch = (uint32_t)bp_c_int(&q);
+    bp_c_fixed(&q, o.head, sizeof o.head);
+    bp_c_place(&q, &o.place);
+    bp_c_text(&q, o.place.name, sizeof o.place.name);
+    bp_c_text(&q, o.by, sizeof o.by);
+    o.at_ms = bp_c_int(&q);
+    o.chain = bp_c_blob(&q);
+    o.erasure = bp_c_blob(&q);
+    BP_TRY(q.r);
+    *ret = o;
+    return BP_OK;
+}
+
+bp_result bp_store_permit_set(bp_store *s, const struct bp_permit *p)
+{
+    struct bp_q q = bp_q_begin(s, BP_SQL_PERMIT_SET);
+    bp_q_int(&q, p->device);
+    bp_q_text(&q, p->by);
+    bp_q_int(&q, p->expires_ms);
+    return bp_q_run(&q, false);
+}
+
+bp_result bp_store_permit(bp_store *s, int64_t device, struct bp_permit *ret)
+{
+    struct bp_permit p = {0};
+    struct bp_q q = bp_q_begin(s, BP_SQL_PERMIT);
+    bp_q_int(&q, device);
+    BP_TRY(bp_q_row(&q));
+    p.device = bp_c_int(&q);
+    bp_c_text(&q, p.by, sizeof p.by);
+    p.expires_ms = bp_c_int(&q);
+    bp_q_end(&q);
+    BP_TRY(q.r);
+    *ret = p;
+    return BP_OK;
+}
+
+bp_result bp_store_permit_spend(bp_store *s, int64_t device)
+{
+    struct bp_q q = bp_q_begin(s, BP_SQL_PERMIT_SPEND);
+    bp_q_int(&q, device);
+    return bp_q_run(&q, true);
+}
+
 /* -- invitations ------------------------------------------------------------------------------- */
 bp_result bp_store_invitation_add(bp_store *s, const struct bp_invitation *i)
 {
@@ -432,6 +511,7 @@ bp_result bp_store_invitation_add(bp_store *s, const struct bp_invitation *i)
     bp_q_text(&q, i->by);
     bp_q_int(&q, i->created_ms);
     bp_q_int(&q, i->expires_ms);
+    bp_q_int(&q, i->position);
     return bp_q_run(&q, false);
 }
 
@@ -448,6 +528,7 @@ bp_result bp_store_invitation(bp_store *s, bp_span code, struct bp_invitation *r
     i.created_ms = bp_c_int(&q);
     i.expires_ms = bp_c_int(&q);
     i.used_by = bp_c_int(&q);
+    i.position = bp_c_int(&q);
     bp_q_end(&q);
     BP_TRY(q.r);
     *ret = i;
@@ -523,6 +604,7 @@ bp_result bp_store_cert_add(bp_store *s, const struct bp_certificate *c, bp_span
     bp_q_int(&q, c->revoked_ms);
     bp_q_int(&q, c->revoked_reason);
     bp_q_int(&q, (int64_t)c->verdict);
+    bp_q_text(&q, c->service);
     bp_q_blob(&q, der);
     return bp_q_run(&q, false);
 }
@@ -542,6 +624,7 @@ static bp_span cert_columns(struct bp_q *q, struct bp_certificate *ret)
     ret->revoked_ms = bp_c_int(q);
     ret->revoked_reason = (uint32_t)bp_c_int(q);
     ret->verdict = (uint64_t)bp_c_int(q);
+    bp_c_text(q, ret->service, sizeof ret->service);
     return bp_c_blob(q);
 }
 
@@ -556,11 +639,35 @@ static bp_result fetch_cert(struct bp_q *q, struct bp_certificate *ret, bp_span 
     return BP_OK;
 }
 
+/* Every row that is left; the bytes of the certificates are not asked for here. */
+static bp_result take_certs(struct bp_q *q, struct bp_certificate *ret, size_t cap, size_t *ret_count)
+{
+    size_t n = 0;
+    bool more = false;
+    BP_TRY(bp_q_next(q, &more));
+    for (; more && n < cap; n++) {
+        (void)cert_columns(q, &ret[n]);
+        BP_TRY(bp_q_next(q, &more));
+    }
+    bp_q_end(q);
+    *ret_count = n;
+    return BP_OK;
+}
+
 bp_result bp_store_cert(bp_store *s, bp_span serial, struct bp_certificate *ret, bp_span *ret_der)
 {
     struct bp_q q = bp_q_begin(s, BP_SQL_CERT);
     bp_q_blob(&q, serial);
     return fetch_cert(&q, ret, ret_der);
+}
+
+bp_result bp_store_cert_count(bp_store *s, int64_t since_ms, uint64_t *ret)
+{
+    struct bp_q q = bp_q_begin(s, BP_SQL_CERT_COUNT);
+    bp_q_int(&q, since_ms);
+    BP_TRY(bp_q_row(&q));
+    *ret = (uint64_t)bp_c_int(&q);
+    return BP_OK;
 }
 
 bp_result bp_store_cert_of(bp_store *s, int64_t device, struct bp_certificate *ret,
@@ -569,6 +676,41 @@ bp_result bp_store_cert_of(bp_store *s, int64_t device, struct bp_certificate *r
     struct bp_q q = bp_q_begin(s, BP_SQL_CERT_OF);
     bp_q_int(&q, device);
     return fetch_cert(&q, ret, ret_der);
+}
+
+bp_result bp_store_certs_of(bp_store *s, int64_t device, struct bp_certificate *ret, size_t cap, size_t *ret_count)
+{
+    struct bp_q q = bp_q_begin(s, BP_SQL_CERTS_OF);
+    bp_q_int(&q, device);
+    bp_q_int(&q, (int64_t)cap);
+    return take_certs(&q, ret, cap, ret_count);
+}
+
+bp_result bp_store_certs_ending(bp_store *s, int64_t after_ms, int64_t until_ms, uint32_t cap, uint32_t *ret)
+{
+    int64_t n = 0;
+    struct bp_q q = bp_q_begin(s, BP_SQL_CERT_ENDING);
+    bp_q_int(&q, after_ms);
+    bp_q_int(&q, until_ms);
+    bp_q_int(&q, cap);
+    BP_TRY(one_int(&q, &n));
+    *ret = (uint32_t)n;
+    return BP_OK;
+}
+
+bp_result bp_store_cert_hold(bp_store *s, int64_t device, int64_t at_ms)
+{
+    struct bp_q q = bp_q_begin(s, BP_SQL_CERT_HOLD);
+    bp_q_int(&q, at_ms);
+    bp_q_int(&q, device);
+    return bp_q_run(&q, true);
+}
+
+bp_result bp_store_cert_unhold(bp_store *s, int64_t device)
+{
+    struct bp_q q = bp_q_begin(s, BP_SQL_CERT_UNHOLD);
+    bp_q_int(&q, device);
+    return bp_q_run(&q, true);
 }
 
 bp_result bp_store_cert_revoke_all(bp_store *s, int64_t device, int64_t at_ms, uint32_t reason)
@@ -583,20 +725,11 @@ bp_result bp_store_cert_revoke_all(bp_store *s, int64_t device, int64_t at_ms, u
 bp_result bp_store_cert_revoked(bp_store *s, bp_span after, int64_t now_ms,
                                 struct bp_certificate *ret, size_t cap, size_t *ret_count)
 {
-    size_t n = 0;
-    bool more = false;
     struct bp_q q = bp_q_begin(s, BP_SQL_CERT_REVOKED);
     bp_q_blob(&q, after);
     bp_q_int(&q, now_ms);
     bp_q_int(&q, (int64_t)cap);
-    BP_TRY(bp_q_next(&q, &more));
-    for (; more && n < cap; n++) {
-        (void)cert_columns(&q, &ret[n]); /* the bytes are not asked for here */
-        BP_TRY(bp_q_next(&q, &more));
-    }
-    bp_q_end(&q);
-    *ret_count = n;
-    return BP_OK;
+    return take_certs(&q, ret, cap, ret_count);
 }
 
 bp_result bp_store_crl_set(bp_store *s, const char *issuer, uint64_t number, int64_t at_ms,

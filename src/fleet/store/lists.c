@@ -34,6 +34,7 @@ static void item_columns(struct bp_q *q, struct bp_device_item *ret)
     bp_c_text(q, t->reason, sizeof t->reason);
     t->verdict = (uint64_t)bp_c_int(q);
     t->ima_count = (uint64_t)bp_c_int(q);
+    bp_c_text(q, ret->position, sizeof ret->position);
 }
 
 static uint8_t lower(uint8_t c)
@@ -62,7 +63,7 @@ static bool fits(const struct bp_device_filter *f, const struct bp_device_item *
     if ((f->state != BP_ST_NONE && d->state != f->state) ||
         (f->zone.n > 0 && !bp_span_equal(f->zone, bp_span_cstr(d->place.zone))) ||
         (f->model.n > 0 && !bp_span_equal(f->model, bp_span_cstr(d->place.model))) ||
-        (f->text.n > 0 && !has_part(d->place.name, f->text))) {
+        (f->text.n > 0 && !has_part(d->place.name, f->text) && !has_part(i->position, f->text))) {
         return false;
     }
     if (f->trust == BP_TRUST_ANY) {

@@ -22,7 +22,7 @@ struct bp_device_filter {
     int trust;                  /* a tier, BP_TRUST_SILENT or BP_TRUST_ANY */
     bp_span zone;               /* empty: any */
     bp_span model;
-    bp_span text;             /* part of the name, ASCII case ignored; empty: any */
+    bp_span text;             /* part of the name or of the position's tag, ASCII case ignored; empty: any */
     uint8_t id_from[BP_ID_SIZE]; /* with is_id: ids from .. to, both included */
     uint8_t id_to[BP_ID_SIZE];
     bool is_id;
@@ -31,6 +31,7 @@ struct bp_device_filter {
 struct bp_device_item {
     struct bp_device device;
     struct bp_trust trust; /* without its digests */
+    char position[BP_NAME_MAX + 1]; /* tag of the one that it fills; empty: none */
 };
 
 /* Where a page ends and the next begins. Zeroed: the first page. */

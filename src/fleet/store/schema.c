@@ -168,4 +168,67 @@ static const char escrow_2[] =
 
 static const char *const step_2[] = {escrow_2, NULL};
 
-const char *const *const bp_migration[BP_STORE_SCHEMA] = {step_1, step_2};
+/* A device fills one position at most, and a position has one device at most. */
+static const char position_3[] =
+    "CREATE TABLE position(n INTEGER PRIMARY KEY, tag TEXT NOT NULL UNIQUE, " PLACE ","
+    " name TEXT NOT NULL, by TEXT NOT NULL, created_ms INTEGER NOT NULL,"
+    " device INTEGER UNIQUE REFERENCES device(n), since_ms INTEGER NOT NULL) STRICT;"
+    "ALTER TABLE invitation ADD COLUMN position INTEGER NOT NULL DEFAULT 0;";
+
+static const char *const step_3[] = {position_3, NULL};
+
+/* Acts of two people. Decided ones stay: they say who did what with whom. */
+static const char action_4[] =
+    "CREATE TABLE action(n INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE CHECK(length(id)=16), verb TEXT NOT NULL,"
+    " device INTEGER NOT NULL, successor INTEGER NOT NULL, before BLOB NOT NULL CHECK(length(before)=32),"
+    " digest BLOB NOT NULL CHECK(length(digest)=32), reason TEXT NOT NULL, author INTEGER NOT NULL,"
+    " author_name TEXT NOT NULL, created_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL, state INTEGER NOT NULL,"
+    " decided_by TEXT NOT NULL, decided_ms INTEGER NOT NULL) STRICT;"
+    "CREATE INDEX action_open ON action(expires_ms) WHERE state=1;";
+
+static const char *const step_4[] = {action_4, NULL};
+
+/* Whose devices are, and which retired one may come back once. A chain is known before its device comes. */
+static const char ownership_5[] =
+    "CREATE TABLE owned(id BLOB PRIMARY KEY CHECK(length(id)=33), phase INTEGER NOT NULL, epoch INTEGER NOT NULL,"
+    " head BLOB NOT NULL CHECK(length(head)=32), " PLACE ", name TEXT NOT NULL, by TEXT NOT NULL, at_ms INTEGER NOT NULL,"
+    " chain BLOB NOT NULL CHECK(length(chain)<=36864), erasure BLOB NOT NULL CHECK(length(erasure)<=4096))"
+    " STRICT, WITHOUT ROWID;"
+    "CREATE TABLE permit(device INTEGER PRIMARY KEY REFERENCES device(n) ON DELETE CASCADE, by TEXT NOT NULL,"
+    " expires_ms INTEGER NOT NULL) STRICT;";
+
+static const char *const step_5[] = {ownership_5, NULL};
+
+/* Certificates since a moment are counted, against what the signer recorded. */
+static const char since_6[] = "CREATE INDEX certificate_since ON certificate(not_before_ms);";
+
+static const char *const step_6[] = {since_6, NULL};
+
+/* What makers announced. A unit's place is its batch's, with the model that its maker wrote; no two units share a key. */
+static const char expected_7[] =
+    "CREATE TABLE announcer(kid BLOB PRIMARY KEY CHECK(length(kid)=32), name TEXT NOT NULL UNIQUE,"
+    " by TEXT NOT NULL, at_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE manifest(n INTEGER PRIMARY KEY, maker BLOB NOT NULL REFERENCES announcer(kid), order_name TEXT NOT NULL,"
+    " batch INTEGER NOT NULL, digest BLOB NOT NULL CHECK(length(digest)=32), " PLACE ", units INTEGER NOT NULL,"
+    " by TEXT NOT NULL, at_ms INTEGER NOT NULL) STRICT;"
+    "CREATE UNIQUE INDEX manifest_batch ON manifest(maker, order_name, batch);"
+    "CREATE TABLE expected(n INTEGER PRIMARY KEY, manifest INTEGER NOT NULL REFERENCES manifest(n),"
+    " id BLOB NOT NULL UNIQUE CHECK(length(id)=33), serial TEXT NOT NULL, model TEXT NOT NULL, kind TEXT NOT NULL,"
+    " keys INTEGER NOT NULL, idevid BLOB NOT NULL, device INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE expected_key(spki BLOB PRIMARY KEY CHECK(length(spki)=32),"
+    " expected INTEGER NOT NULL REFERENCES expected(n), kind INTEGER NOT NULL) STRICT, WITHOUT ROWID;";
+
+static const char *const step_7[] = {expected_7, NULL};
+
+/* Certificates of applications: which services there are, and for which one a key and a certificate serve. */
+static const char services_8[] =
+    "CREATE TABLE service(name TEXT PRIMARY KEY, profile TEXT NOT NULL, zone TEXT NOT NULL, by TEXT NOT NULL,"
+    " at_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    "ALTER TABLE key_index ADD COLUMN service TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE certificate ADD COLUMN service TEXT NOT NULL DEFAULT '';"
+    "CREATE INDEX certificate_ends ON certificate(not_after_ms) WHERE state=1;";
+
+static const char *const step_8[] = {services_8, NULL};
+
+const char *const *const bp_migration[BP_STORE_SCHEMA] = {step_1, step_2, step_3, step_4,
+                                                              step_5, step_6, step_7, step_8};

@@ -7,11 +7,16 @@
 #define BP_FROM_DEVICE                                                                             \
     "SELECT n, id, pseudonym, state, before_quarantine, automatic, zone, site, model, name, kind," \
     " issuer_class, source, created_ms, state_ms, state_reason FROM device "
-#define BP_FROM_KEY "SELECT spki, device, role, tombstone, since_ms FROM key_index "
+#define BP_FROM_KEY "SELECT spki, device, role, tombstone, since_ms, service FROM key_index "
 #define BP_FROM_CERT                                                                               \
     "SELECT serial, device, spki, profile, zone, site, model, not_before_ms, not_after_ms, state," \
-    " revoked_ms, revoked_reason, verdict, der FROM certificate "
+    " revoked_ms, revoked_reason, verdict, service, der FROM certificate "
 #define BP_FROM_ESCROW "SELECT n, state, at_ms, state_ms, digest, envelope FROM escrow "
+#define BP_FROM_ACTION                                                                            \
+    "SELECT n, id, verb, device, successor, before, digest, reason, author, author_name, created_ms,"  \
+    " expires_ms, state, decided_by, decided_ms FROM action "
+#define BP_FROM_POSITION                                                                          \
+    "SELECT n, tag, zone, site, model, name, by, created_ms, ifnull(device,0), since_ms FROM position "
 #define BP_FROM_OPERATOR "SELECT n, name, role, zone, spki, disabled, created_ms FROM operator "
 #define BP_FROM_RELEASE                                                                            \
     "SELECT r.id, r.product, r.version, r.zone, r.site, r.model, r.counter, r.imported_ms, r.by,"  \
@@ -21,9 +26,11 @@
 #define BP_ITEM                                                                                    \
     "d.n, d.id, d.pseudonym, d.state, d.before_quarantine, d.automatic, d.zone, d.site, d.model,"  \
     " d.name, d.kind, d.issuer_class, d.source, d.created_ms, d.state_ms, d.state_reason, t.seq,"  \
-    " t.as_of_ms, t.heard_ms, t.due_ms, t.silent, t.tier, t.reason, t.verdict, t.ima_count"
-#define BP_FROM_ITEM "SELECT " BP_ITEM " FROM device d CROSS JOIN trust t ON t.device=d.n "
-#define BP_FROM_TRUST "SELECT " BP_ITEM " FROM trust t CROSS JOIN device d ON d.n=t.device "
+    " t.as_of_ms, t.heard_ms, t.due_ms, t.silent, t.tier, t.reason, t.verdict, t.ima_count,"       \
+    " p.tag"
+#define BP_ITEM_POSITION " LEFT JOIN position p ON p.device=d.n "
+#define BP_FROM_ITEM "SELECT " BP_ITEM " FROM device d CROSS JOIN trust t ON t.device=d.n" BP_ITEM_POSITION
+#define BP_FROM_TRUST "SELECT " BP_ITEM " FROM trust t CROSS JOIN device d ON d.n=t.device" BP_ITEM_POSITION
 #define BP_FROM_EVENT                                                                              \
     "SELECT e.number, e.at_ms, e.type, e.severity, e.zone, e.digest, e.body, d.id, d.name"         \
     " FROM event e LEFT JOIN device d ON d.n=e.device "
@@ -63,10 +70,11 @@
     X(ZONE_COUNT, "SELECT members FROM zone_count WHERE zone=?")                                   \
     X(HELD_COUNT, "SELECT count(*) FROM (SELECT 1 FROM device WHERE state=5 AND automatic=1"       \
                   " AND zone=? AND state_ms>=? LIMIT ?)")                                          \
-    X(KEY_ADD, "INSERT INTO key_index(spki, device, role, tombstone, since_ms)"                    \
-               " VALUES(?,?,?,?,?)")                                                               \
+    X(KEY_ADD, "INSERT INTO key_index(spki, device, role, tombstone, since_ms, service)"           \
+               " VALUES(?,?,?,?,?,?)")                                                             \
     X(KEY, BP_FROM_KEY "WHERE spki=?")                                                             \
     X(KEY_BURY, "UPDATE key_index SET tombstone=1 WHERE device=?")                                 \
+    X(KEY_UNBURY, "UPDATE key_index SET tombstone=0 WHERE device=? AND role=1")                    \
     X(KEY_FORGET, "DELETE FROM key_index WHERE device=? AND tombstone=0")                          \
     X(KEY_BURIED, "SELECT spki FROM key_index INDEXED BY key_buried WHERE tombstone=1 AND spki>?"  \
                   " ORDER BY spki LIMIT ?")                                                        \
@@ -81,11 +89,47 @@
     X(ESCROW_NEWEST, BP_FROM_ESCROW "INDEXED BY escrow_order WHERE device=?"                       \
                                     " ORDER BY state_ms DESC, n DESC LIMIT 1 OFFSET ?")            \
     X(ESCROW_COUNT, "SELECT count(*) FROM (SELECT 1 FROM escrow WHERE device=? LIMIT ?)")          \
+    X(OWNED_SET, "INSERT OR REPLACE INTO owned(id, phase, epoch, head, zone, site, model, name, by,"    \
+                 " at_ms, chain, erasure) VALUES(?,?,?,?,?,?,?,?,?,?,?,?)")                         \
+    X(OWNED, "SELECT id, phase, epoch, head, zone, site, model, name, by, at_ms, chain, erasure"   \
+             " FROM owned WHERE id=?")                                                             \
+    X(PERMIT_SET, "INSERT OR REPLACE INTO permit(device, by, expires_ms) VALUES(?,?,?)")           \
+    X(PERMIT, "SELECT device, by, expires_ms FROM permit WHERE device=?")                          \
+    X(PERMIT_SPEND, "DELETE FROM permit WHERE device=?")                                           \
     X(INVITATION_ADD, "INSERT INTO invitation(code, zone, site, model, name, by, created_ms,"      \
-                      " expires_ms, used_by) VALUES(?,?,?,?,?,?,?,?,0)")                           \
-    X(INVITATION, "SELECT code, zone, site, model, name, by, created_ms, expires_ms, used_by"      \
-                  " FROM invitation WHERE code=?")                                                 \
+                      " expires_ms, used_by, position) VALUES(?,?,?,?,?,?,?,?,0,?)")               \
+    X(INVITATION, "SELECT code, zone, site, model, name, by, created_ms, expires_ms, used_by,"     \
+                  " position FROM invitation WHERE code=?")                                                 \
     X(INVITATION_USE, "UPDATE invitation SET used_by=? WHERE code=? AND used_by=0")                \
+    X(POSITION_ADD, "INSERT INTO position(tag, zone, site, model, name, by, created_ms, since_ms)" \
+                    " VALUES(?,?,?,?,?,?,?,0)")                                                    \
+    X(POSITION, BP_FROM_POSITION "WHERE n=?")                                                      \
+    X(POSITION_BY_TAG, BP_FROM_POSITION "WHERE tag=?")                                             \
+    X(POSITION_OF, BP_FROM_POSITION "WHERE device=?")                                              \
+    X(POSITION_FILL, "UPDATE position SET device=?, since_ms=? WHERE n=?")                         \
+    X(LIST_POSITIONS, BP_FROM_POSITION "WHERE n>? ORDER BY n LIMIT ?")                             \
+    X(ACTION_ADD, "INSERT INTO action(id, verb, device, successor, before, digest, reason, author,"  \
+                  " author_name, created_ms, expires_ms, state, decided_by, decided_ms)"           \
+                  " VALUES(?,?,?,?,?,?,?,?,?,?,?,1,'',0)")                                         \
+    X(ACTION, BP_FROM_ACTION "WHERE id=?")                                                         \
+    X(ACTION_DECIDE, "UPDATE action SET state=?, decided_by=?, decided_ms=? WHERE n=? AND state=1") \
+    X(ACTION_OPEN, "SELECT count(*) FROM (SELECT 1 FROM action WHERE state=1 AND expires_ms>?"     \
+                   " LIMIT ?)")                                                                    \
+    X(LIST_ACTIONS, BP_FROM_ACTION "WHERE n<? ORDER BY n DESC LIMIT ?")                            \
+    X(ANNOUNCER_ADD, "INSERT INTO announcer VALUES(?,?,?,?)")                                      \
+    X(ANNOUNCER, "SELECT kid, name, by, at_ms FROM announcer WHERE kid=?")                         \
+    X(ANNOUNCER_NAMED, "SELECT kid, name, by, at_ms FROM announcer WHERE name=?")                  \
+    X(MANIFEST_ADD, "INSERT INTO manifest(maker, order_name, batch, digest, zone, site, model,"    \
+                   " units, by, at_ms) VALUES(?,?,?,?,?,?,?,?,?,?)")                               \
+    X(MANIFEST_LAST, "SELECT batch FROM manifest WHERE maker=? AND order_name=?"                   \
+                    " ORDER BY batch DESC LIMIT 1")                                                \
+    X(EXPECTED_ADD, "INSERT INTO expected(manifest, id, serial, model, kind, keys, idevid,"        \
+                   " device) VALUES(?,?,?,?,?,?,?,0)")                                             \
+    X(EXPECTED_KEY_ADD, "INSERT INTO expected_key VALUES(?,?,?)")                                  \
+    X(EXPECTED_BY_KEY, "SELECT e.n, e.manifest, e.id, e.serial, e.kind, e.keys, e.device, m.zone," \
+                      " m.site, e.model, m.order_name, m.batch FROM expected_key k CROSS JOIN expected e" \
+                      " ON e.n=k.expected CROSS JOIN manifest m ON m.n=e.manifest WHERE k.spki=?") \
+    X(EXPECTED_COME, "UPDATE expected SET device=? WHERE n=?")                                     \
     X(VOUCH, "INSERT INTO vouched VALUES(?,?,?,?,?) ON CONFLICT(spki) DO UPDATE SET"               \
              " verdict=excluded.verdict, until_ms=excluded.until_ms, first=excluded.first"         \
              " WHERE device=excluded.device")                                                      \
@@ -93,12 +137,29 @@
     X(VOUCHED_DROP, "DELETE FROM vouched WHERE device=?")                                          \
     X(VOUCHED_EXPIRE, "DELETE FROM vouched WHERE until_ms<?")                                      \
     X(CERT_ADD, "INSERT INTO certificate(serial, device, spki, profile, zone, site, model,"        \
-                " not_before_ms, not_after_ms, state, revoked_ms, revoked_reason, verdict, der)"   \
-                " VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)")                                            \
+                " not_before_ms, not_after_ms, state, revoked_ms, revoked_reason, verdict,"        \
+                " service, der) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)")                            \
     X(CERT, BP_FROM_CERT "WHERE serial=?")                                                         \
-    X(CERT_OF, BP_FROM_CERT "WHERE device=? ORDER BY n DESC LIMIT 1")                              \
+    X(CERT_OF, BP_FROM_CERT "WHERE device=? AND service='' ORDER BY n DESC LIMIT 1")               \
+    X(CERTS_OF, BP_FROM_CERT "WHERE device=? ORDER BY n DESC LIMIT ?")                             \
+    X(CERT_ENDING, "SELECT count(*) FROM (SELECT 1 FROM certificate c INDEXED BY certificate_ends"  \
+                   " WHERE c.state=1 AND c.not_after_ms>? AND c.not_after_ms<=?"                    \
+                   " AND NOT EXISTS (SELECT 1 FROM certificate f INDEXED BY certificate_device"     \
+                   " WHERE f.device=c.device AND f.n>c.n AND f.service=c.service)"                  \
+                   " AND EXISTS (SELECT 1 FROM trust t WHERE t.device=c.device AND t.due_ms<>0"     \
+                   " AND (t.silent=1 OR t.due_ms>c.not_after_ms)) LIMIT ?)")                        \
+    X(CERT_HOLD, "UPDATE certificate SET state=2, revoked_ms=?, revoked_reason=6"                  \
+                 " WHERE device=? AND state=1 AND service<>''")                                    \
+    X(CERT_UNHOLD, "UPDATE certificate SET state=1, revoked_ms=0, revoked_reason=0"                \
+                   " WHERE device=? AND state=2 AND revoked_reason=6")                             \
+    X(SERVICE_ADD, "INSERT INTO service(name, profile, zone, by, at_ms) VALUES(?,?,?,?,?)")        \
+    X(SERVICE, "SELECT name, profile, zone, by, at_ms FROM service WHERE name=?")                  \
+    X(SERVICE_REMOVE, "DELETE FROM service WHERE name=?")                                          \
+    X(SERVICES, "SELECT name, profile, zone, by, at_ms FROM service WHERE name>?"                  \
+                " ORDER BY name LIMIT ?")                                                          \
     X(CERT_REVOKE_ALL, "UPDATE certificate SET state=2, revoked_ms=?, revoked_reason=?"            \
                        " WHERE device=? AND state=1")                                              \
+    X(CERT_COUNT, "SELECT count(*) FROM certificate WHERE not_before_ms>=?")                       \
     X(CERT_REVOKED, BP_FROM_CERT "INDEXED BY certificate_revoked WHERE state=2 AND serial>?"       \
                                  " AND not_after_ms>? ORDER BY serial LIMIT ?")                    \
     X(CRL_SET, "INSERT INTO crl VALUES(?,?,?,?) ON CONFLICT(issuer) DO UPDATE SET"                 \

@@ -23,13 +23,14 @@
 #include "base/result.h"
 #include "base/span.h"
 
-#define BP_STORE_SCHEMA   2 /* number of the newest migration */
+#define BP_STORE_SCHEMA   8 /* number of the newest migration */
 
 #define BP_ID_SIZE        33u
 #define BP_DIGEST_SIZE    32u
 #define BP_PSEUDONYM_SIZE 32u /* base32 characters */
 #define BP_SERIAL_MAX     20u
 #define BP_NAME_MAX       64u  /* zone, site, model, name, operator */
+#define BP_SERVICE_MAX    32u
 #define BP_REASON_MAX     512u /* one line for people */
 #define BP_ADDRESS_MAX    45u
 
@@ -164,7 +165,8 @@ enum bp_key_role {
     BP_ROLE_AK = 2,
     BP_ROLE_LDEVID = 3,
     BP_ROLE_IDEVID = 4,
-    BP_ROLE_BROWNFIELD = 5
+    BP_ROLE_BROWNFIELD = 5,
+    BP_ROLE_APPLICATION = 6
 };
 struct bp_key {
     uint8_t spki[BP_DIGEST_SIZE];
@@ -172,12 +174,15 @@ struct bp_key {
     enum bp_key_role role;
     bool tombstone;
     int64_t since_ms;
+    char service[BP_SERVICE_MAX + 1]; /* APPLICATION: of which one */
 };
 /*   EXISTS  seen before, for whichever device */
 BP_MUST_CHECK bp_result bp_store_key_add(bp_store *s, const struct bp_key *k);
 BP_MUST_CHECK bp_result bp_store_key(bp_store *s, bp_span spki, struct bp_key *ret); /* NOT_FOUND */
 /* All keys of a device become tombstones. */
 BP_MUST_CHECK bp_result bp_store_key_bury(bp_store *s, int64_t device);
+/* Its endorsement keys are no tombstones any more: the chip may come back. The others stay buried. */
+BP_MUST_CHECK bp_result bp_store_key_unbury(bp_store *s, int64_t device);
 /* Takes away the keys of a waiting device that expired: it may come again. Tombstones stay. */
 BP_MUST_CHECK bp_result bp_store_key_forget(bp_store *s, int64_t device);
 /* Tombstones after a key (empty: from the start), in order; fewer than cap: no more. */
@@ -219,6 +224,42 @@ BP_MUST_CHECK bp_result bp_store_escrow_newest(bp_store *s, int64_t device, uint
                                                struct bp_escrow_row *ret);
 BP_MUST_CHECK bp_result bp_store_escrow_count(bp_store *s, int64_t device, uint32_t cap, uint32_t *ret);
 
+/* -- ownership
+ * -----------------------------------------------------------------------------------------------------
+ */
+enum bp_owned_phase {
+    BP_OWNED_OURS = 1,   /* the chain ends at this server's owner */
+    BP_OWNED_HANDED = 2, /* it goes on to another owner, and the device has not left yet */
+    BP_OWNED_GONE = 3    /* another owner's, or nobody's */
+};
+struct bp_owned {
+    uint8_t id[BP_ID_SIZE]; /* there need not be such a device yet */
+    enum bp_owned_phase phase;
+    uint32_t epoch;
+    uint8_t head[BP_DIGEST_SIZE];
+    struct bp_place place; /* where it belongs when it comes */
+    char by[BP_NAME_MAX + 1];
+    int64_t at_ms;
+    bp_span chain;   /* object ownership-chain, without a card */
+    bp_span erasure; /* what the device stated when it left; empty: nothing yet */
+};
+/* Puts it in the place of the one before. */
+BP_MUST_CHECK bp_result bp_store_owned_set(bp_store *s, const struct bp_owned *o);
+BP_MUST_CHECK bp_result bp_store_owned(bp_store *s, bp_span id, struct bp_owned *ret); /* NOT_FOUND */
+
+/* -- permits for one return
+ * -----------------------------------------------------------------------------------------------------
+ */
+struct bp_permit {
+    int64_t device;
+    char by[BP_NAME_MAX + 1];
+    int64_t expires_ms;
+};
+/* Puts it in the place of the one before. */
+BP_MUST_CHECK bp_result bp_store_permit_set(bp_store *s, const struct bp_permit *p);
+BP_MUST_CHECK bp_result bp_store_permit(bp_store *s, int64_t device, struct bp_permit *ret); /* NOT_FOUND */
+BP_MUST_CHECK bp_result bp_store_permit_spend(bp_store *s, int64_t device); /* NOT_FOUND: spent */
+
 /* -- invitations
  * ---------------------------------------------------------------------------------------------------
  */
@@ -229,11 +270,120 @@ struct bp_invitation {
     int64_t created_ms;
     int64_t expires_ms;
     int64_t used_by; /* device, 0: not yet */
+    int64_t position; /* row of the position that it leads to, 0: none */
 };
 BP_MUST_CHECK bp_result bp_store_invitation_add(bp_store *s, const struct bp_invitation *i);
 BP_MUST_CHECK bp_result bp_store_invitation(bp_store *s, bp_span code, struct bp_invitation *ret);
 BP_MUST_CHECK bp_result bp_store_invitation_use(bp_store *s, bp_span code,
                                                 int64_t device); /* NOT_FOUND: spent */
+
+/* -- positions: places of the plant that devices fill one after the other
+ * --------------------------------------------- */
+struct bp_position {
+    int64_t n;
+    char tag[BP_NAME_MAX + 1]; /* the plant's own designation, unique */
+    struct bp_place place;     /* what binds to it and goes to the device that fills it */
+    char by[BP_NAME_MAX + 1];
+    int64_t created_ms;
+    int64_t device; /* row of the device that fills it, 0: nobody */
+    int64_t since_ms;
+};
+/*   EXISTS  the tag is taken */
+BP_MUST_CHECK bp_result bp_store_position_add(bp_store *s, struct bp_position *p /* n is set */);
+/*   NOT_FOUND */
+BP_MUST_CHECK bp_result bp_store_position(bp_store *s, int64_t n, struct bp_position *ret);
+BP_MUST_CHECK bp_result bp_store_position_by_tag(bp_store *s, bp_span tag, struct bp_position *ret);
+/* The one that a device fills. NOT_FOUND: none. */
+BP_MUST_CHECK bp_result bp_store_position_of(bp_store *s, int64_t device, struct bp_position *ret);
+/* Puts a device there; whichever filled it does no longer.   EXISTS  the device fills another one */
+BP_MUST_CHECK bp_result bp_store_position_fill(bp_store *s, int64_t n, int64_t device, int64_t at_ms);
+/* Positions after row `after`, in the order in which they were made; fewer than cap: no more. */
+BP_MUST_CHECK bp_result bp_store_positions(bp_store *s, int64_t after, struct bp_position *ret, size_t cap,
+                                           size_t *ret_count);
+
+/* -- acts that one person proposes and another one approves
+ * ----------------------------------------------------------- */
+enum bp_action_state { BP_ACTION_OPEN = 1, BP_ACTION_DONE = 2, BP_ACTION_REJECTED = 3 };
+struct bp_action {
+    int64_t n;
+    uint8_t id[16]; /* chance */
+    char verb[17];
+    int64_t device;    /* whom it ends */
+    int64_t successor; /* who goes on */
+    uint8_t before[BP_DIGEST_SIZE]; /* of what stood when it was proposed */
+    uint8_t digest[BP_DIGEST_SIZE]; /* of the whole act: what is approved */
+    char reason[BP_REASON_MAX + 1];
+    int64_t author; /* operator */
+    char author_name[BP_NAME_MAX + 1];
+    int64_t created_ms;
+    int64_t expires_ms;
+    enum bp_action_state state;
+    char decided_by[BP_NAME_MAX + 1];
+    int64_t decided_ms;
+};
+BP_MUST_CHECK bp_result bp_store_action_add(bp_store *s, struct bp_action *a /* n and state are set */);
+BP_MUST_CHECK bp_result bp_store_action(bp_store *s, bp_span id, struct bp_action *ret); /* NOT_FOUND */
+/* Writes state, decided_by, decided_ms of one that is open.   NOT_FOUND  it was decided */
+BP_MUST_CHECK bp_result bp_store_action_decide(bp_store *s, const struct bp_action *a);
+/* How many are open and have time left; counting stops at cap. */
+BP_MUST_CHECK bp_result bp_store_action_open(bp_store *s, int64_t now_ms, uint32_t cap, uint32_t *ret);
+/* Newest first, below row `before` (0: from the newest); fewer than cap: no more. */
+BP_MUST_CHECK bp_result bp_store_actions(bp_store *s, int64_t before, struct bp_action *ret, size_t cap,
+                                         size_t *ret_count);
+
+/* -- what makers announced
+ * ---------------------------------------------------------------------------------------------
+ */
+/* A maker whose manifests are taken: its key, pinned by a person. */
+struct bp_announcer {
+    uint8_t kid[BP_DIGEST_SIZE]; /* SHA-256 of the key's SubjectPublicKeyInfo */
+    char name[BP_NAME_MAX + 1];
+    char by[BP_NAME_MAX + 1];
+    int64_t at_ms;
+};
+/*   EXISTS  the key or the name is pinned already */
+BP_MUST_CHECK bp_result bp_store_announcer_add(bp_store *s, const struct bp_announcer *m);
+BP_MUST_CHECK bp_result bp_store_announcer(bp_store *s, bp_span kid, struct bp_announcer *ret); /* NOT_FOUND */
+BP_MUST_CHECK bp_result bp_store_announcer_named(bp_store *s, const char *name, struct bp_announcer *ret);
+
+struct bp_manifest_row {
+    int64_t n;
+    uint8_t maker[BP_DIGEST_SIZE];
+    char order[BP_NAME_MAX + 1];
+    uint64_t batch;
+    uint8_t digest[BP_DIGEST_SIZE]; /* of the payload */
+    struct bp_place place;          /* where its units are claimed */
+    uint32_t units;
+    char by[BP_NAME_MAX + 1];
+    int64_t at_ms;
+};
+/*   EXISTS  the batch of this order is there */
+BP_MUST_CHECK bp_result bp_store_manifest_add(bp_store *s, struct bp_manifest_row *m /* n is set */);
+/* The highest batch of an order. NOT_FOUND: none. */
+BP_MUST_CHECK bp_result bp_store_manifest_last(bp_store *s, bp_span maker, const char *order, uint64_t *ret_batch);
+
+struct bp_expected {
+    int64_t n;
+    int64_t manifest;
+    uint8_t id[BP_ID_SIZE];
+    char serial[BP_NAME_MAX + 1];
+    char kind[17];
+    uint32_t keys; /* endorsement keys that it must prove, all of them */
+    uint8_t idevid[BP_DIGEST_SIZE]; /* on adding: SHA-256 of its IDevID certificate */
+    bool has_idevid;
+    int64_t device;        /* that came as this unit; 0: not yet */
+    struct bp_place place; /* of its batch, and its own model */
+    char order[BP_NAME_MAX + 1]; /* of its batch, on reading */
+    uint64_t batch;
+};
+/*   EXISTS  a unit of this id was announced before */
+BP_MUST_CHECK bp_result bp_store_expected_add(bp_store *s, struct bp_expected *e /* n is set */);
+/*   EXISTS  a unit with this key was announced before */
+BP_MUST_CHECK bp_result bp_store_expected_key_add(bp_store *s, int64_t expected, bp_span spki, uint32_t kind);
+/* The unit that has this key. NOT_FOUND */
+BP_MUST_CHECK bp_result bp_store_expected_by_key(bp_store *s, bp_span spki, struct bp_expected *ret);
+/* It came, as this device. NOT_FOUND */
+BP_MUST_CHECK bp_result bp_store_expected_come(bp_store *s, int64_t n, int64_t device);
 
 /* -- keys that a fresh verdict vouches for
  * -------------------------------------------------------------------------- */
@@ -259,7 +409,8 @@ struct bp_certificate {
     size_t serial_n;
     int64_t device; /* 0: not a device's */
     uint8_t spki[BP_DIGEST_SIZE];
-    char profile[17]; /* management, brownfield, operator */
+    char profile[17]; /* management, brownfield, app-client, app-server, opcua */
+    char service[BP_SERVICE_MAX + 1]; /* of an application; else empty */
     struct bp_place place;
     int64_t not_before_ms;
     int64_t not_after_ms;
@@ -272,9 +423,20 @@ struct bp_certificate {
 BP_MUST_CHECK bp_result bp_store_cert_add(bp_store *s, const struct bp_certificate *c, bp_span der);
 BP_MUST_CHECK bp_result bp_store_cert(bp_store *s, bp_span serial, struct bp_certificate *ret,
                                       bp_span *ret_der);
-/* The newest of a device. NOT_FOUND: none. */
+/* How many that were issued count from since_ms on or later. */
+BP_MUST_CHECK bp_result bp_store_cert_count(bp_store *s, int64_t since_ms, uint64_t *ret);
+/* The newest of a device that is no application's. NOT_FOUND: none. */
 BP_MUST_CHECK bp_result bp_store_cert_of(bp_store *s, int64_t device, struct bp_certificate *ret,
                                          bp_span *ret_der);
+/* The newest ones of a device, at most cap. */
+BP_MUST_CHECK bp_result bp_store_certs_of(bp_store *s, int64_t device, struct bp_certificate *ret, size_t cap,
+                                          size_t *ret_count);
+/* How many certificates end in this time, are the newest of their device and service, and belong to a device that is silent or
+ * that is expected only after their end; counting stops at cap. */
+BP_MUST_CHECK bp_result bp_store_certs_ending(bp_store *s, int64_t after_ms, int64_t until_ms, uint32_t cap, uint32_t *ret);
+/* Suspends the applications' certificates of a device (reason certificateHold), or ends that.   NOT_FOUND  none to change */
+BP_MUST_CHECK bp_result bp_store_cert_hold(bp_store *s, int64_t device, int64_t at_ms);
+BP_MUST_CHECK bp_result bp_store_cert_unhold(bp_store *s, int64_t device);
 BP_MUST_CHECK bp_result bp_store_cert_revoke_all(bp_store *s, int64_t device, int64_t at_ms,
                                                  uint32_t reason);
 /* Revoked and not yet expired ones after a serial, in order; fewer than cap: no more. */
@@ -479,10 +641,31 @@ BP_MUST_CHECK bp_result bp_store_code_add(bp_store *s, const struct bp_code *c);
 BP_MUST_CHECK bp_result bp_store_code_take(bp_store *s, bp_span code, int64_t now_ms,
                                            struct bp_code *ret);
 
+/* -- services: what devices may have application certificates for
+ * ---------------------------------------------------------------------------------------------------
+ */
+struct bp_service {
+    char name[BP_SERVICE_MAX + 1]; /* the label of its requests */
+    char profile[17];              /* app-client, app-server, opcua */
+    char zone[BP_NAME_MAX + 1];    /* "*": every zone */
+    char by[BP_NAME_MAX + 1];
+    int64_t at_ms;
+};
+/*   EXISTS  there is one of this name */
+BP_MUST_CHECK bp_result bp_store_service_add(bp_store *s, const struct bp_service *v);
+BP_MUST_CHECK bp_result bp_store_service(bp_store *s, bp_span name, struct bp_service *ret); /* NOT_FOUND */
+BP_MUST_CHECK bp_result bp_store_service_remove(bp_store *s, bp_span name);                  /* NOT_FOUND */
+/* Services after a name (empty: from the start), in order; fewer than cap: no more. */
+BP_MUST_CHECK bp_result bp_store_services(bp_store *s, bp_span after, struct bp_service *ret, size_t cap,
+                                          size_t *ret_count);
+
 /* -- settings
  * ---------------------------------------------------------------------------------------------------------------
  */
 /* Whole numbers by name: "brownfield", "attest-interval-ms", … fallback when unset. */
+#define BP_OUTAGE_MS     (30 * 24 * 3600 * 1000LL) /* of "outage-tolerance-ms": the default and what is allowed */
+#define BP_OUTAGE_MIN_MS 60000LL
+#define BP_OUTAGE_MAX_MS (180 * 24 * 3600 * 1000LL)
 BP_MUST_CHECK bp_result bp_store_setting(bp_store *s, const char *name, int64_t fallback,
                                          int64_t *ret);
 BP_MUST_CHECK bp_result bp_store_setting_set(bp_store *s, const char *name, int64_t value);

@@ -149,7 +149,8 @@ bp_result bp_file_write(const char *path, enum bp_file_kind kind, bp_span conten
         return FAIL_ERRNO();
     }
     bp_result r = write_all(fd, contents);
-    if (!bp_failed(r) && kind == BP_FILE_PUBLIC && fchmod(fd, 0644) != 0) {
+    const mode_t mode = kind == BP_FILE_PUBLIC ? 0644 : kind == BP_FILE_GROUP ? 0640 : 0600;
+    if (!bp_failed(r) && fchmod(fd, mode) != 0) {
         r = FAIL_ERRNO();
     }
     if (close(fd) != 0 && !bp_failed(r)) {
@@ -163,4 +164,41 @@ bp_result bp_file_write(const char *path, enum bp_file_kind kind, bp_span conten
         return r;
     }
     return sync_folder(path);
+}
+
+/* The end is at `at` before anything new is written, and the folder knows the file. */
+static bp_result append_to(int fd, const char *path, size_t at, bp_span contents)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0) {
+        return FAIL_ERRNO();
+    }
+    if (!S_ISREG(st.st_mode)) {
+        return BP_FAIL(DENIED);
+    }
+    if (st.st_size < 0 || (uint64_t)st.st_size < at) {
+        return BP_FAIL(BAD_ARGUMENT);
+    }
+    if ((uint64_t)st.st_size > at && ftruncate(fd, (off_t)at) != 0) {
+        return FAIL_ERRNO();
+    }
+    if (lseek(fd, (off_t)at, SEEK_SET) < 0) {
+        return FAIL_ERRNO();
+    }
+    BP_TRY(write_all(fd, contents));
+    return sync_folder(path);
+}
+
+bp_result bp_file_append(const char *path, enum bp_file_kind kind, size_t at, bp_span contents)
+{
+    const int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY,
+                        kind == BP_FILE_PUBLIC ? 0644 : 0600);
+    if (fd < 0) {
+        return FAIL_ERRNO();
+    }
+    bp_result r = append_to(fd, path, at, contents);
+    if (close(fd) != 0 && !bp_failed(r)) {
+        r = FAIL_ERRNO();
+    }
+    return r;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* platform/linux/file - whole files: read with a ceiling, written so that a power cut leaves the old or the new one.
+/* platform/linux/file - whole files: read with a ceiling, written so that a power cut leaves the old or the new one; and one
+ * that grows at its end.
  *
  * The last part of a path is never followed through a symbolic link. No streaming, no locking. */
 #ifndef BP_PLATFORM_LINUX_FILE_H
@@ -10,6 +11,7 @@
 
 enum bp_file_kind {
     BP_FILE_PUBLIC, /* written 0644 */
+    BP_FILE_GROUP,  /* written 0640: for whoever is of the folder's group */
     BP_FILE_SECRET  /* written 0600; refused on reading when it is another's, or group or others may do anything */
 };
 
@@ -22,6 +24,11 @@ BP_MUST_CHECK bp_result bp_file_read(const char *path, enum bp_file_kind kind, s
 /* Writes beside the path, syncs, renames over it, syncs the folder. On failure the old file stands.
  *   DENIED  no right    NOT_FOUND  no such folder    FULL  no room    BAD_ARGUMENT  path too long    IO */
 BP_MUST_CHECK bp_result bp_file_write(const char *path, enum bp_file_kind kind, bp_span contents);
+
+/* Writes contents at offset `at`, where the file then ends, and syncs; what stood behind is cut off first. Makes the file
+ * when there is none. On failure or a power cut anything up to the whole may stand behind `at`; what is before it stays.
+ *   BAD_ARGUMENT  the file is shorter than `at`    DENIED, NOT_FOUND, FULL, IO  as above */
+BP_MUST_CHECK bp_result bp_file_append(const char *path, enum bp_file_kind kind, size_t at, bp_span contents);
 
 /* What an errno means to a caller: NOT_FOUND, EXISTS, DENIED, FULL, NO_MEMORY, BUSY or IO. */
 enum bp_error bp_error_of_errno(int e);

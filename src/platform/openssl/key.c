@@ -25,7 +25,8 @@
 
 struct bp_key {
     EVP_PKEY *pkey;
-    EVP_PKEY_CTX *ctx; /* ready to sign */
+    EVP_PKEY_CTX *ctx; /* ready to sign; with a seat, to verify */
+    struct bp_key_seat seat; /* sign is NULL: the private half is here */
     EVP_MD *md;
     enum bp_key_type type;
     size_t half;
@@ -63,13 +64,16 @@ static bool fill(struct bp_key *key)
     key->spki_n = (size_t)n;
     key->md = EVP_MD_fetch(NULL, key->type == BP_KEY_P256 ? "SHA256" : "SHA384", NULL);
     key->ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key->pkey, NULL);
-    return key->md != NULL && key->ctx != NULL && EVP_PKEY_sign_init(key->ctx) == 1 &&
+    return key->md != NULL && key->ctx != NULL &&
+           (key->seat.sign != NULL ? EVP_PKEY_verify_init(key->ctx) : EVP_PKEY_sign_init(key->ctx)) == 1 &&
            read_coordinate(key->pkey, OSSL_PKEY_PARAM_EC_PUB_X, key->half, key->xy) &&
            read_coordinate(key->pkey, OSSL_PKEY_PARAM_EC_PUB_Y, key->half, key->xy + key->half);
 }
 
-/* Takes pkey over, also on failure. */
-static bp_result adopt(EVP_PKEY *pkey, struct bp_key **ret)
+static const struct bp_key_seat here;
+
+/* Takes pkey over, also on failure; the seat only on success. */
+static bp_result adopt(EVP_PKEY *pkey, const struct bp_key_seat *seat, struct bp_key **ret)
 {
     const enum bp_key_type type = type_of(pkey);
     struct bp_key *key = type == BP_KEY_NONE ? NULL : (struct bp_key *)bp_alloc(sizeof *key);
@@ -81,7 +85,9 @@ static bp_result adopt(EVP_PKEY *pkey, struct bp_key **ret)
     key->pkey = pkey;
     key->type = type;
     key->half = bp_pkey_half(type);
+    key->seat = *seat;
     if (!fill(key)) {
+        key->seat = here; /* still the caller's */
         bp_key_free(key);
         ERR_clear_error();
         return BP_FAIL(CRYPTO);
@@ -101,12 +107,27 @@ bp_result bp_key_make(enum bp_key_type type, struct bp_key **ret)
         ERR_clear_error();
         return BP_FAIL(CRYPTO);
     }
-    return adopt(pkey, ret);
+    return adopt(pkey, &here, ret);
+}
+
+bp_result bp_key_elsewhere(bp_span spki, const struct bp_key_seat *seat, struct bp_key **ret)
+{
+    const uint8_t *p = spki.p;
+    EVP_PKEY *pkey = d2i_PUBKEY(NULL, &p, (long)spki.n);
+    if (pkey == NULL || p != spki.p + spki.n) {
+        EVP_PKEY_free(pkey);
+        ERR_clear_error();
+        return BP_FAIL(UNSUPPORTED);
+    }
+    return adopt(pkey, seat, ret);
 }
 
 void bp_key_free(struct bp_key *key)
 {
     if (key != NULL) {
+        if (key->seat.free != NULL) {
+            key->seat.free(key->seat.self);
+        }
         EVP_PKEY_CTX_free(key->ctx);
         EVP_PKEY_free(key->pkey);
         EVP_MD_free(key->md);
@@ -129,10 +150,28 @@ bp_span bp_key_spki(const struct bp_key *key)
     return bp_span_of(key->spki, key->spki_n);
 }
 
+/* A token that was exchanged, or that fails, must not put a certificate into the world that nobody can verify. */
+static bp_result sign_elsewhere(struct bp_key *key, bp_span digest, uint8_t *ret)
+{
+    uint8_t der[BP_ECDSA_DER_MAX];
+    uint8_t raw[2 * 48];
+    BP_TRY(key->seat.sign(key->seat.self, digest, raw));
+    const size_t n = bp_ecdsa_to_der(bp_span_of(raw, 2 * key->half), der);
+    if (EVP_PKEY_verify(key->ctx, der, n, digest.p, digest.n) != 1) {
+        ERR_clear_error();
+        return BP_FAIL(MISMATCH);
+    }
+    memcpy(ret, raw, 2 * key->half);
+    return BP_OK;
+}
+
 bp_result bp_key_sign_digest(struct bp_key *key, bp_span digest, uint8_t *ret)
 {
     if (digest.n != key->half) { /* SHA-256 with P-256, SHA-384 with P-384 */
         return BP_FAIL(BAD_ARGUMENT);
+    }
+    if (key->seat.sign != NULL) {
+        return sign_elsewhere(key, digest, ret);
     }
     uint8_t der[BP_ECDSA_DER_MAX + 8];
     size_t n = sizeof der;
@@ -184,6 +223,9 @@ bp_result bp_key_save(const struct bp_key *key, const char *path, bp_span passph
     if (passphrase.n > 1024) {
         return BP_FAIL(BAD_ARGUMENT);
     }
+    if (key->seat.sign != NULL) {
+        return BP_FAIL(UNSUPPORTED);
+    }
     bp_result r = BP_FAIL(CRYPTO);
     PKCS8_PRIV_KEY_INFO *info = EVP_PKEY2PKCS8(key->pkey);
     BIO *bio = BIO_new(BIO_s_secmem()); /* wiped when it grows and when it goes */
@@ -227,5 +269,5 @@ bp_result bp_key_load(const char *path, bp_span passphrase, struct bp_key **ret)
         ERR_clear_error();
         return BP_FAIL(MALFORMED);
     }
-    return adopt(pkey, ret);
+    return adopt(pkey, &here, ret);
 }

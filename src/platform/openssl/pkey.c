@@ -115,6 +115,16 @@ bp_result bp_pkey_from_public(const struct bp_pubkey *key, EVP_PKEY **ret)
     }
 }
 
+bool bp_pkey_ecdh(EVP_PKEY *own, EVP_PKEY *peer, size_t half, uint8_t *ret)
+{
+    size_t n = half;
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, own, NULL);
+    const bool ok = ctx != NULL && EVP_PKEY_derive_init(ctx) == 1 && EVP_PKEY_derive_set_peer(ctx, peer) == 1 &&
+                    EVP_PKEY_derive(ctx, ret, &n) == 1 && n == half;
+    EVP_PKEY_CTX_free(ctx);
+    return ok;
+}
+
 static bp_span shortened(bp_span v)
 {
     size_t skip = 0;

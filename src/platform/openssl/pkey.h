@@ -20,6 +20,10 @@ EVP_PKEY *bp_key_pkey(const struct bp_key *key);
 size_t bp_pkey_half(enum bp_key_type type);
 const char *bp_pkey_group(enum bp_key_type type);
 
+/* The shared x coordinate (half bytes) of a private key and a peer's public one that bp_pkey_from_public made, which has
+ * checked that it lies on the curve. */
+bool bp_pkey_ecdh(EVP_PKEY *own, EVP_PKEY *peer, size_t half, uint8_t *ret);
+
 /* ECDSA-Sig-Value from r||s of 2*half bytes, half <= 48. Gives its length. */
 size_t bp_ecdsa_to_der(bp_span raw, uint8_t ret[BP_ECDSA_DER_MAX]);
 /* r||s from what OpenSSL wrote. */

@@ -82,16 +82,6 @@ static bool coordinate(EVP_PKEY *key, const char *name, size_t half, uint8_t *re
     return ok;
 }
 
-static bool ecdh(EVP_PKEY *own, EVP_PKEY *peer, size_t half, uint8_t *ret)
-{
-    size_t n = half;
-    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, own, NULL);
-    const bool ok = ctx != NULL && EVP_PKEY_derive_init(ctx) == 1 && EVP_PKEY_derive_set_peer(ctx, peer) == 1 &&
-                    EVP_PKEY_derive(ctx, ret, &n) == 1 && n == half;
-    EVP_PKEY_CTX_free(ctx);
-    return ok;
-}
-
 /* Part 1, annex C.6.4: the encrypted secret is the ephemeral point. */
 static bool share_ec(const struct bp_tpm_ek *ek, EVP_PKEY *peer, uint8_t *seed, bp_wr *wr)
 {
@@ -101,7 +91,7 @@ static bool share_ec(const struct bp_tpm_ek *ek, EVP_PKEY *peer, uint8_t *seed, 
     uint8_t z[48];
     EVP_PKEY *own = EVP_EC_gen(bp_pkey_group(ek->key.type));
     const bool ok = own != NULL && coordinate(own, OSSL_PKEY_PARAM_EC_PUB_X, half, x) &&
-                    coordinate(own, OSSL_PKEY_PARAM_EC_PUB_Y, half, y) && ecdh(own, peer, half, z) &&
+                    coordinate(own, OSSL_PKEY_PARAM_EC_PUB_Y, half, y) && bp_pkey_ecdh(own, peer, half, z) &&
                     kdfe(md_of(ek->name_alg), bp_span_of(z, half), bp_span_of(x, half), ek->key.a, seed);
     EVP_PKEY_free(own);
     bp_wipe(z, sizeof z);

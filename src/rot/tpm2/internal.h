@@ -90,6 +90,7 @@ bp_result tpm2_identity(struct bp_rot *, uint32_t at, struct bp_rot_identity *re
 bp_result tpm2_key_make(struct bp_rot *, enum bp_rot_key_kind kind, uint32_t template_id, bp_span auth,
                         struct bp_rot_blob *ret, struct bp_rot_trace *);
 bp_result tpm2_key_public(struct bp_rot *, bp_span blob, bp_span *ret);
+bp_result tpm2_key_file(struct bp_rot *, bp_span blob, size_t *ret_n, uint8_t ret[BP_ROT_FILE_MAX], const char **ret_label);
 bp_result tpm2_key_load(struct bp_rot *, bp_span blob, struct bp_rot_trace *);
 
 /* evidence.c */

@@ -6,6 +6,7 @@
 
 #include "base/secret.h"
 #include "codec/cbor.h"
+#include "codec/der.h"
 #include "rot/tpm2/internal.h"
 
 #define BP_MODULE ROT
@@ -506,11 +507,13 @@ bp_result tpm2_key_make(struct bp_rot *rot, enum bp_rot_key_kind kind, uint32_t 
     TPM2B_PUBLIC *pub = NULL;
     TPM2B_PRIVATE *priv = NULL;
     const bool is_attest = kind == BP_ROT_KEY_ATTEST;
-    if (auth.n != BP_ROT_AUTH_SIZE || (!is_attest && (kind != BP_ROT_KEY_DEVICE || template_id != 0))) {
+    if ((auth.n != BP_ROT_AUTH_SIZE && (auth.n != 0 || is_attest)) || (!is_attest && (kind != BP_ROT_KEY_DEVICE || template_id != 0))) {
         return BP_FAIL(BAD_ARGUMENT);
     }
-    s.sensitive.userAuth.size = BP_ROT_AUTH_SIZE;
-    memcpy(s.sensitive.userAuth.buffer, auth.p, auth.n);
+    s.sensitive.userAuth.size = (UINT16)auth.n;
+    if (auth.n > 0) {
+        memcpy(s.sensitive.userAuth.buffer, auth.p, auth.n);
+    }
     if (op_begin(&op, rot, trace) && make_in(&op, kind, template_id, &s, &pub, &priv)) {
         const struct blob head = {.kind = (uint64_t)kind, .template_id = template_id};
         const bp_result r = blob_write(&head, pub, priv, ret);
@@ -536,6 +539,30 @@ bp_result tpm2_key_public(struct bp_rot *rot, bp_span blob, bp_span *ret)
     (void)rot;
     BP_TRY(key_read(blob, &b));
     *ret = b.pub;
+    return BP_OK;
+}
+
+/* TPMKey of the TPM 2.0 key file format: loadable key, empty auth value, under the primary key of the owner's hierarchy that
+ * every reader of the format makes by the same template. */
+bp_result tpm2_key_file(struct bp_rot *rot, bp_span blob, size_t *ret_n, uint8_t ret[BP_ROT_FILE_MAX], const char **ret_label)
+{
+    static const uint8_t loadable[] = {0x06, 0x06, 0x67, 0x81, 0x05, 0x0a, 0x01, 0x03}; /* 2.23.133.10.1.3 */
+    static const uint8_t empty_auth[] = {0xa0, 0x03, 0x01, 0x01, 0xff};
+    static const uint8_t owner[] = {0x02, 0x04, 0x40, 0x00, 0x00, 0x01};
+    struct blob b;
+    (void)rot;
+    BP_TRY(blob_read(blob, BLOB_DEVICE, &b));
+    bp_wr w = bp_wr_over(ret, BP_ROT_FILE_MAX);
+    bp_der_put_head(&w, BP_DER_SEQ,
+                    sizeof(loadable) + sizeof(empty_auth) + sizeof(owner) + bp_der_size(b.pub.n) + bp_der_size(b.priv.n));
+    bp_wr_bytes(&w, BP_SPAN_OF(loadable));
+    bp_wr_bytes(&w, BP_SPAN_OF(empty_auth));
+    bp_wr_bytes(&w, BP_SPAN_OF(owner));
+    bp_der_put(&w, BP_DER_OCTETS, b.pub);
+    bp_der_put(&w, BP_DER_OCTETS, b.priv);
+    BP_TRY(bp_wr_finish(&w));
+    *ret_n = w.n;
+    *ret_label = "TSS2 PRIVATE KEY";
     return BP_OK;
 }
 

@@ -17,6 +17,7 @@ static const struct bp_rot_ops ops = {
     .identity = tpm2_identity,
     .key_make = tpm2_key_make,
     .key_public = tpm2_key_public,
+    .key_file = tpm2_key_file,
     .key_load = tpm2_key_load,
     .activate = tpm2_activate,
     .certify = tpm2_certify,

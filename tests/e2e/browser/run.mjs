@@ -371,6 +371,37 @@ async function quarantine() {
     }, 15_000));
 }
 
+/** The other device gets a position; the attacked one, the only one left, is no spare. */
+async function positions() {
+    await page.goto(`${o.url}/?tier=affirming`);
+    const name = await until('a trusted device', async () => {
+        const all = await page.locator('tbody tr[data-device]').evaluateAll((rows) => rows.map((r) => r.getAttribute('data-device')));
+        return all.find((n) => n !== o.red);
+    }, 30_000);
+    await device(name);
+    const id = new URL(page.url()).pathname.split('/').pop();
+    await test('a_position_is_shown_and_only_a_trusted_free_device_is_offered', async () => {
+        const status = await page.evaluate(async (whole) => {
+            const { csrf } = await (await fetch('/api/v1/session')).json();
+            const ask = async (path, body) => (await fetch(`/api/v1${path}`, {
+                method: 'POST', headers: { 'Content-Type': 'application/json', 'X-Bedplate-Csrf': csrf }, body: JSON.stringify(body),
+            })).status;
+            return [await ask('/positions', { position: '=A1-K3', zone: 'hall-1', name: 'press' }), await ask('/positions/%3DA1-K3/assign', { device: whole })];
+        }, id);
+        need(status.join(' ') === '201 200', `making and filling it was answered ${status.join(' ')}`);
+        await until('its name', async () => (await page.locator('.head h1').innerText()) === 'press', 15_000);
+        need(/=A1-K3/.test(await page.locator('.facts').innerText()), 'the position is not shown');
+        await page.locator('.actions').getByRole('button', { name: 'Replace', exact: true }).click();
+        const dialog = page.locator('dialog[open]');
+        await dialog.locator('#no-spare').waitFor({ timeout: 15_000 });
+        need(/for good/.test(await dialog.innerText()), 'the dialog does not state its consequence');
+        need(await dialog.getByRole('button', { name: 'Replace', exact: true }).isDisabled(), 'Replace goes without a spare');
+        await accessible('replace');
+        await page.keyboard.press('Escape');
+        await page.locator('dialog').waitFor({ state: 'detached' });
+    });
+}
+
 /** The page changes by itself while somebody works with the keyboard: what has the focus, or had it, goes or is made anew. */
 async function placeKept() {
     const id = new URL(page.url()).pathname.split('/').pop();
@@ -565,6 +596,7 @@ try {
             await devicePage(o.red);
             await quarantine();
             await placeKept();
+            await positions();
         }
         await otherViews();
         await keyboardOnly();

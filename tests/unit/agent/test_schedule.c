@@ -60,17 +60,36 @@ BP_CASE(without_chance_the_wait_is_the_longest)
     BP_CHECK(bp_schedule_backoff(&none, 3) == 4000);
 }
 
-BP_CASE(renewal_falls_between_half_and_seven_tenths)
+/* Waits for a certificate: never before the server wants it, never above the cap else, and no two devices in step. */
+BP_CASE(a_certificate_is_asked_for_again_out_of_step)
 {
-    const int64_t from = 1700000000;
-    const int64_t life = 7 * 86400;
-    for (unsigned lot = 0; lot < 256; lot++) {
-        const int64_t at = bp_schedule_renew_at_s(from, from + life, (uint8_t)lot);
-        BP_CHECK(at >= from + life / 2 && at <= from + life * 7 / 10);
+    uint32_t seen[10] = {0};
+    uint32_t ms = 0;
+    for (int i = 0; i < 1000; i++) {
+        ms = bp_schedule_retry(&e, ms, 60000, 0);
+        BP_CHECK(ms >= BP_BACKOFF_FIRST_MS && ms <= 60000);
     }
-    BP_CHECK(bp_schedule_renew_at_s(from, from + life, 0) == from + life / 2);
-    BP_CHECK(bp_schedule_renew_at_s(from, from, 9) == from && bp_schedule_renew_at_s(from, from - 1, 9) == from);
-    BP_CHECK(bp_schedule_renew_at_s(from, INT64_MAX, 255) > from); /* without an end */
+    for (int i = 0; i < 10000; i++) {
+        seen[(bp_schedule_retry(&e, 20000, 3600000, 0) - 1000) * 10 / 59001]++;
+    }
+    for (size_t i = 0; i < 10; i++) {
+        BP_CHECK(seen[i] > 800 && seen[i] < 1200);
+    }
+    BP_CHECK(bp_schedule_retry(&e, UINT32_MAX, UINT32_MAX, 0) <= 3 * 3600000u);
+}
+
+BP_CASE(the_server_says_when)
+{
+    bool differs = false;
+    for (int i = 0; i < 1000; i++) {
+        const uint32_t ms = bp_schedule_retry(&e, 0, 60000, 120);
+        BP_CHECK(ms >= 120000 && ms <= 132000);
+        differs = differs || ms > 121000;
+    }
+    BP_CHECK(differs && bp_schedule_retry(&e, 0, 1000, UINT32_MAX) <= 3600000u / 10 * 11);
+    BP_CHECK(bp_schedule_retry_cap(0, 7 * 86400) == 3600000 && bp_schedule_retry_cap(0, 1200) == 60000);
+    BP_CHECK(bp_schedule_retry_cap(0, 0) == BP_BACKOFF_FIRST_MS && bp_schedule_retry_cap(9, 1) == BP_BACKOFF_FIRST_MS);
+    BP_CHECK(bp_schedule_retry_cap(0, INT64_MAX) == 3600000);
 }
 
 /* clang-format off */
@@ -82,4 +101,5 @@ BP_SUITE(schedule,
     BP_RUN(backoff_doubles_up_to_its_end)
     BP_RUN(a_fleet_does_not_come_back_at_once)
     BP_RUN(without_chance_the_wait_is_the_longest)
-    BP_RUN(renewal_falls_between_half_and_seven_tenths))
+    BP_RUN(a_certificate_is_asked_for_again_out_of_step)
+    BP_RUN(the_server_says_when))

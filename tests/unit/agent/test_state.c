@@ -279,6 +279,89 @@ static void end(void)
     (void)rmdir(dir);
 }
 
+/* What the device knows of its owner: read as written, cut or impossible ones refused, kept in the folder and not forgotten with
+ * the owner's keys. */
+BP_CASE(owner_is_kept)
+{
+    struct bp_agent_owner o = {.has_maker = true, .anchor = {1}, .epoch = 3, .head = {2}, .has_counter = true, .is_stepping = true,
+                               .counter = {0x01800001, 7, 2, 5}, .counter_auth = {9}, .erasure_n = 4, .erasure = {1, 2, 3, 4}};
+    struct bp_agent_owner got;
+    size_t n = 0;
+    BP_NEED(!bp_failed(bp_agent_owner_write(&o, room, sizeof room, &n)));
+    BP_NEED(!bp_failed(bp_agent_owner_read(bp_span_of(room, n), &got)));
+    BP_CHECK(got.has_maker && got.epoch == 3 && got.is_stepping && got.counter.value == 7 && got.counter.index == 0x01800001 &&
+             got.erasure_n == 4 && got.anchor[0] == 1 && got.head[0] == 2 && got.counter_auth[0] == 9);
+    for (size_t cut = 0; cut < n; cut++) {
+        BP_CHECK(bp_failed(bp_agent_owner_read(bp_span_of(room, cut), &got)) && !got.has_maker);
+    }
+    o.has_counter = false; /* a step that no counter takes */
+    BP_NEED(!bp_failed(bp_agent_owner_write(&o, room, sizeof room, &n)));
+    BP_CHECK(bp_is(bp_agent_owner_read(bp_span_of(room, n), &got), BP_E_MALFORMED));
+    o = (struct bp_agent_owner){.erasure_n = 1}; /* leaving an owner that it never had */
+    BP_NEED(!bp_failed(bp_agent_owner_write(&o, room, sizeof room, &n)));
+    BP_CHECK(bp_is(bp_agent_owner_read(bp_span_of(room, n), &got), BP_E_MALFORMED));
+}
+
+static struct bp_agent_service service, service2;
+
+static void fill_service(const char *name)
+{
+    memset(&service, 0, sizeof service);
+    memcpy(service.name, name, strlen(name) + 1);
+    memcpy(service.folder, "/etc/historian", 15);
+    service.key.n = 300;
+    memset(service.key.v, 4, service.key.n);
+    service.cert_n = 700;
+    memset(service.cert, 6, service.cert_n);
+}
+
+BP_CASE(services_are_loaded_as_saved)
+{
+    char name[BP_SERVICES_MAX][BP_SERVICE_NAME + 1];
+    size_t count = 9;
+    struct bp_state *s = open_state(true);
+    struct bp_state *other = open_state(false); /* somebody adds one while an agent runs */
+    BP_CHECK(!bp_failed(bp_state_services(s, name, &count)) && count == 0);
+    fill_service("web");
+    BP_CHECK(!bp_failed(bp_state_service_save(other, &service)));
+    fill_service("historian");
+    BP_CHECK(!bp_failed(bp_state_service_save(other, &service)));
+    BP_CHECK(!bp_failed(bp_state_services(s, name, &count)) && count == 2);
+    BP_CHECK(strcmp(name[0], "historian") == 0 && strcmp(name[1], "web") == 0);
+    BP_CHECK(!bp_failed(bp_state_service_load(s, "historian", &service2)));
+    BP_CHECK(memcmp(&service, &service2, sizeof service) == 0);
+    BP_CHECK(!bp_failed(bp_state_service_remove(s, "historian")) && !bp_failed(bp_state_service_remove(s, "web")));
+    BP_CHECK(bp_is(bp_state_service_load(s, "historian", &service2), BP_E_NOT_FOUND));
+    BP_CHECK(bp_is(bp_state_service_remove(s, "web"), BP_E_NOT_FOUND));
+    bp_state_free(other);
+    bp_state_free(s);
+}
+
+BP_CASE(services_that_cannot_be_are_refused)
+{
+    static const char *const names[] = {"", "-a", "a.b", "A", "../x", "a b", "abcdefghijklmnopqrstuvwxyz0123456"};
+    size_t n = 0;
+    struct bp_state *s = open_state(true);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        BP_CHECK(bp_is(bp_state_service_load(s, names[i], &service2), BP_E_BAD_ARGUMENT));
+        BP_CHECK(bp_is(bp_state_service_remove(s, names[i]), BP_E_BAD_ARGUMENT));
+    }
+    fill_service("web");
+    service.folder[0] = 'x'; /* not absolute */
+    BP_CHECK(!bp_failed(bp_agent_service_write(&service, room, sizeof room, &n)));
+    BP_CHECK(bp_is(bp_agent_service_read(bp_span_of(room, n), &service2), BP_E_MALFORMED));
+    fill_service("web");
+    service.key.n = 0; /* a certificate of no key */
+    BP_CHECK(!bp_failed(bp_agent_service_write(&service, room, sizeof room, &n)));
+    BP_CHECK(bp_is(bp_agent_service_read(bp_span_of(room, n), &service2), BP_E_MALFORMED));
+    fill_service("web");
+    BP_CHECK(!bp_failed(bp_agent_service_write(&service, room, sizeof room, &n)));
+    for (size_t cut = 0; cut < n; cut++) {
+        BP_CHECK(bp_failed(bp_agent_service_read(bp_span_of(room, cut), &service2)));
+    }
+    bp_state_free(s);
+}
+
 /* clang-format off */
 BP_SUITE(agent_state,
     begin();
@@ -291,5 +374,8 @@ BP_SUITE(agent_state,
     BP_RUN(damage_never_passes_as_another_device)
     BP_RUN(slots_that_cannot_be_are_refused)
     BP_RUN(failures_leave_what_stood)
+    BP_RUN(owner_is_kept)
     BP_RUN(texts_are_kept)
+    BP_RUN(services_are_loaded_as_saved)
+    BP_RUN(services_that_cannot_be_are_refused)
     end();)

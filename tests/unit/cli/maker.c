@@ -33,7 +33,10 @@ static bool issue(struct maker *m, enum maker_key who, enum bp_cert_profile prof
     if (who != by && !ok(bp_issuer_of(bp_span_of(m->der[by], m->der_n[by]), &signer, &issuer))) {
         return false;
     }
+    const bp_span server = BP_SPAN_STR("server.example");
     const struct bp_cert_request q = {.profile = profile,
+                                      .dns = &server,
+                                      .dns_count = profile == BP_CERT_ISSUING ? 1 : 0,
                                       .spki = bp_key_spki(m->key[who]),
                                       .common_name = bp_span_cstr(cn),
                                       .organisation = BP_SPAN_STR("Test plant"),

@@ -5,7 +5,7 @@
 #define BP_TESTS_UNIT_CLI_MAKER_H
 
 #include "codec/bundle.h"
-#include "fleet/authority/x509.h"
+#include "pki/x509.h"
 #include "platform/openssl/key.h"
 #include "unit/appraise/rig.h"
 

@@ -151,7 +151,7 @@ static void keep(void)
 
 BP_CASE(first_evidence_is_affirming_and_vouches_for_its_key)
 {
-    BP_CHECK(ok(bp_sim_evidence(crypto, &device, &model, unbound, true, NOW, evidence, sizeof evidence, &evidence_n)));
+    BP_CHECK(ok(bp_sim_evidence(crypto, &device, &model, unbound, BP_SIM_FIRST, NOW, evidence, sizeof evidence, &evidence_n)));
     BP_CHECK(judge(true, unbound, NOW) && out.accepted && out.tier == BP_TIER_AFFIRMING);
     BP_CHECK(out.keys == 1 && memcmp(out.key[0], device.key_hash, 32) == 0);
     BP_CHECK(bp_span_equal(out.activation, BP_SPAN_OF(device.proof)));
@@ -167,7 +167,7 @@ BP_CASE(a_heartbeat_is_small_affirming_and_bound_to_its_connection)
     size_t n = 0;
     const struct bp_nonce v = {.nonce = BP_SPAN_OF(binding), .seq = device.seq + 1, .issued_ms = NOW + 5000};
     BP_CHECK(ok(bp_nonce_write(&v, body, sizeof body, &n)) && ok(bp_sim_take_nonce(&device, bp_span_of(body, n))));
-    BP_CHECK(ok(bp_sim_evidence(crypto, &device, &model, binding, false, NOW + 5000, evidence, sizeof evidence, &evidence_n)));
+    BP_CHECK(ok(bp_sim_evidence(crypto, &device, &model, binding, BP_SIM_PLAIN, NOW + 5000, evidence, sizeof evidence, &evidence_n)));
     BP_CHECK(evidence_n <= 600);
     BP_CHECK(judge(false, unbound, NOW + 5000) && !out.accepted);
     BP_CHECK(judge(false, binding, NOW + 5000) && out.accepted && out.tier == BP_TIER_AFFIRMING);

@@ -152,6 +152,34 @@ BP_CASE(heads_are_shortest)
     }
 }
 
+/* Seconds of which the calendar is known, and every 31st day and one second over nearly all years that can be written. */
+BP_CASE(times_both_ways)
+{
+    static const struct {
+        int64_t s;
+        const char *text;
+    } known[] = {{0, "19700101000000Z"}, {951782399, "20000228235959Z"}, {951782400, "20000229000000Z"},
+                 {4107542400, "21000301000000Z"}, {253402300799, "99991231235959Z"}};
+    uint8_t out[17];
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        bp_wr wr = bp_wr_over(out, sizeof out);
+        bp_der_put_time(&wr, known[i].s);
+        BP_CHECK(!bp_failed(bp_wr_finish(&wr)) && bp_span_equal(bp_span_of(out + 2, 15), bp_span_cstr(known[i].text)));
+    }
+    for (int64_t s = 0; s <= 253402300799; s += 31 * 86401) {
+        bp_wr wr = bp_wr_over(out, sizeof out);
+        bp_der_put_time(&wr, s);
+        bp_rd rd = bp_rd_over(bp_wr_span(&wr));
+        BP_CHECK(bp_der_get_time(&rd) == s && !bp_failed(bp_rd_finish(&rd)));
+    }
+    bp_wr wr = bp_wr_over(out, sizeof out);
+    bp_der_put_time(&wr, 253402300800);
+    BP_CHECK(bp_is(bp_wr_finish(&wr), BP_E_BAD_ARGUMENT));
+    wr = bp_wr_over(out, sizeof out);
+    bp_der_put_time(&wr, -1);
+    BP_CHECK(bp_is(bp_wr_finish(&wr), BP_E_BAD_ARGUMENT));
+}
+
 BP_CASE(ecdsa_both_ways)
 {
     uint8_t raw[64] = {0};
@@ -253,5 +281,6 @@ BP_SUITE(der,
     BP_RUN(bit_strings_are_whole_bytes)
     BP_RUN(any_takes_elements_one_by_one)
     BP_RUN(heads_are_shortest)
+    BP_RUN(times_both_ways)
     BP_RUN(ecdsa_both_ways)
     BP_RUN(spki_of_p256_both_ways))

@@ -247,6 +247,37 @@ BP_CASE(request_whole)
     }
 }
 
+/* What who asks about certificates may do, where the listener says so, and nothing beyond it. */
+BP_CASE(request_of_status)
+{
+    static const struct {
+        const char *text;
+        enum bp_http_why why;
+        bool is_10;
+    } rows[] = {
+        {"GET /a HTTP/1.0\r\n" H "\r\n", BP_HTTP_WHY_NONE, true},
+        {"POST /a HTTP/1.0\r\n" H "Content-Length: 2\r\nConnection: keep-alive\r\n\r\nhi", BP_HTTP_WHY_NONE, true},
+        {"GET /a/MEk%2fx//y%2F%3D= HTTP/1.1\r\n" H "\r\n", BP_HTTP_WHY_NONE, false},
+        {"POST /a HTTP/1.0\r\n" H "Transfer-Encoding: chunked\r\n\r\n", BP_HTTP_WHY_CODING, true},
+        {"GET /a HTTP/1.0\r\n\r\n", BP_HTTP_WHY_NO_HOST, true},
+        {"GET /a HTTP/0.9\r\n" H "\r\n", BP_HTTP_WHY_VERSION, false},
+        {"GET /a/../b HTTP/1.1\r\n" H "\r\n", BP_HTTP_WHY_TARGET_DOTS, false},
+        {"GET /a%2f..%2fb HTTP/1.1\r\n" H "\r\n", BP_HTTP_WHY_TARGET_DOTS, false},
+        {"GET /a%5cb HTTP/1.1\r\n" H "\r\n", BP_HTTP_WHY_TARGET_ESCAPE, false}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct bp_http h;
+        size_t used = 0;
+        bp_http_init(&h, BP_HTTP_REQUEST, 64);
+        h.of_status = true;
+        const enum bp_http_step want = rows[i].why == BP_HTTP_WHY_NONE ? BP_HTTP_DONE : BP_HTTP_REFUSED;
+        BP_CHECK(feed_all(&h, bp_span_cstr(rows[i].text), 3, &used) == want && h.why == rows[i].why);
+        BP_CHECK(h.is_10 == rows[i].is_10 && (!h.is_10 || h.close));
+        bp_http_reset(&h, 64);
+        BP_CHECK(h.of_status && !h.is_10);
+        bp_http_done(&h);
+    }
+}
+
 BP_CASE(request_chunked)
 {
     static const char text[] = POST "Transfer-Encoding: Chunked\r\nExpect: 100-Continue\r\n\r\n"
@@ -417,7 +448,7 @@ BP_CASE(writers_refuse_injection)
     BP_CHECK(bp_is(bp_wr_finish(&wr), BP_E_BAD_ARGUMENT));
 }
 
-BP_SUITE(http, BP_TABLE(requests_refused) BP_TABLE(responses_refused) BP_RUN(request_whole) BP_RUN(request_chunked)
+BP_SUITE(http, BP_TABLE(requests_refused) BP_TABLE(responses_refused) BP_RUN(request_whole) BP_RUN(request_of_status) BP_RUN(request_chunked)
     BP_RUN(request_without_body) BP_RUN(body_max_by_route) BP_RUN(head_limit_to_the_byte)
     BP_RUN(target_limit_to_the_byte) BP_RUN(header_count_limit) BP_RUN(response_kinds)
     BP_RUN(writers_make_what_the_parser_takes) BP_RUN(writers_refuse_injection))

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "fleet/authority/x509.h"
+#include "pki/x509.h"
 #include "harness.h"
 #include "platform/alloc.h"
 #include "platform/linux/entropy.h"

@@ -41,6 +41,25 @@ BP_CASE(file_comes_back)
     BP_CHECK(stat(p, &st) == 0 && (st.st_mode & 0777) == 0644 && st.st_size == 4);
 }
 
+BP_CASE(file_grows_at_its_end)
+{
+    const char *p = in_folder("book");
+    uint8_t *got = NULL;
+    size_t n = 0;
+    struct stat st;
+    BP_CHECK(bp_is(bp_file_append(p, BP_FILE_SECRET, 1, BP_SPAN_STR("x")), BP_E_BAD_ARGUMENT));
+    BP_CHECK(!bp_failed(bp_file_append(p, BP_FILE_SECRET, 0, BP_SPAN_STR("one"))));
+    BP_CHECK(stat(p, &st) == 0 && (st.st_mode & 0777) == 0600);
+    BP_CHECK(!bp_failed(bp_file_append(p, BP_FILE_SECRET, 3, BP_SPAN_STR("two"))));
+    BP_CHECK(!bp_failed(bp_file_append(p, BP_FILE_SECRET, 4, BP_SPAN_STR("!")))); /* what is behind is cut off */
+    BP_CHECK(!bp_failed(bp_file_read(p, BP_FILE_SECRET, 99, &got, &n)) && n == 5 && memcmp(got, "onet!", 5) == 0);
+    bp_free(got);
+    BP_CHECK(bp_is(bp_file_append(in_folder("no/such"), BP_FILE_SECRET, 0, BP_SPAN_EMPTY), BP_E_NOT_FOUND));
+    BP_CHECK(symlink("book", in_folder("link")) == 0);
+    BP_CHECK(bp_is(bp_file_append(path, BP_FILE_SECRET, 0, BP_SPAN_STR("x")), BP_E_DENIED));
+    BP_CHECK(unlink(path) == 0 && unlink(in_folder("book")) == 0);
+}
+
 BP_CASE(file_refusals)
 {
     uint8_t *got = NULL;
@@ -192,7 +211,7 @@ BP_CASE(cleans_up)
     BP_CHECK(system(command) == 0);
 }
 
-BP_SUITE(host, BP_RUN(file_comes_back) BP_RUN(file_refusals) BP_RUN(file_failing_leaves_the_old_one)
+BP_SUITE(host, BP_RUN(file_comes_back) BP_RUN(file_grows_at_its_end) BP_RUN(file_refusals) BP_RUN(file_failing_leaves_the_old_one)
                    BP_RUN(key_p256_in_a_file) BP_RUN(key_p384_under_a_passphrase) BP_RUN(key_of_another_type)
                        BP_RUN(key_allocations_fail_once) BP_RUN(allocator) BP_RUN(clocks_and_chance)
                            BP_RUN(cleans_up))

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The operators' API: who may do what, what a body may be, that every act is in the log, and what readers answer. */
+#include "codec/decommission.h"
+#include "fleet/ipc/message.h"
 #include "harness.h"
 
 #include <stdlib.h>
@@ -174,6 +176,13 @@ static const struct {
     {"name_too_long", "POST", "/api/v1/codes", "application/json",
      "{\"role\":\"admin\",\"name\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}", 422, "value"},
     {"invite_no_zone", "POST", "/api/v1/invitations", "application/json", "{\"name\":\"x\"}", 422, "value"},
+    {"invite_zone_and_position", "POST", "/api/v1/invitations", "application/json", "{\"zone\":\"a\",\"position\":\"b\"}", 422, "value"},
+    {"invite_no_such_position", "POST", "/api/v1/invitations", "application/json", "{\"position\":\"b\"}", 404, "not-found"},
+    {"position_no_zone", "POST", "/api/v1/positions", "application/json", "{\"position\":\"b\"}", 422, "value"},
+    {"position_no_tag", "POST", "/api/v1/positions", "application/json", "{\"zone\":\"b\"}", 422, "value"},
+    {"position_tag_of_blanks", "POST", "/api/v1/positions", "application/json", "{\"zone\":\"b\",\"position\":\"a b\"}", 422, "value"},
+    {"replace_device_not_hex", "POST", "/api/v1/positions/a/replace", "application/json", "{\"device\":\"x\"}", 422, "value"},
+    {"replace_tag_not_encoded", "POST", "/api/v1/positions/a%4/replace", "application/json", "{\"device\":\"x\"}", 404, "not-found"},
     {"invite_expired", "POST", "/api/v1/invitations", "application/json", "{\"zone\":\"a\",\"expires_s\":0}", 422, "value"},
     {"invite_too_long", "POST", "/api/v1/invitations", "application/json", "{\"zone\":\"a\",\"expires_s\":99999999}", 422, "value"},
     {"device_unknown", "POST", "/api/v1/devices/010000000000000000000000000000000000000000000000000000000000000000/revoke", "application/json", "{\"reason\":\"x\"}", 404, "not-found"},
@@ -398,6 +407,125 @@ BP_CASE(acts_on_devices_are_events)
     struct reply r = desk_json(&d, &admin, "POST", "/api/v1/invitations", "{\"zone\":\"line\",\"name\":\"saw\"}");
     BP_CHECK(r.status == 201 && strlen(desk_text(&r, "code")) == BP_CODE_TEXT && desk_last_event(&d) == BP_EV_INVITATION_MADE);
     BP_CHECK(strstr(desk_text(&r, "line"), "--server https://plant.example:8444 --anchor sha256:") != NULL);
+    desk_done(&r);
+    end();
+}
+
+/* A retired device has a certificate that says so; the statement is the signer's, the file around it ours. */
+BP_CASE(a_retired_device_has_a_certificate_and_may_be_let_back)
+{
+    struct bp_device a;
+    struct bp_decommission_file f;
+    uint8_t said[64];
+    size_t n = 0;
+    BP_NEED(begin());
+    BP_NEED(desk_device(&d, 1, &a) && !bp_failed(bp_msg_bytes_write(BP_SPAN_STR("statement"), said, sizeof said, &n)));
+    d.writer.bind_der = BP_SPAN_STR("bind");
+    d.signer_answer = bp_span_of(said, n);
+    BP_CHECK(is(&admin, "GET", of_device(&a, "decommission"), "", 409, "wrong-state"));
+    BP_CHECK(acts("POST", of_device(&a, "approve"), "{\"zone\":\"line\"}", 200, BP_EV_DEVICE_CLAIMED));
+    BP_CHECK(is(&admin, "POST", of_device(&a, "permit"), "{\"reason\":\"x\"}", 409, "wrong-state"));
+    BP_CHECK(acts("POST", of_device(&a, "retire"), "{\"reason\":\"old\"}", 200, BP_EV_DEVICE_RETIRED));
+    struct reply r = desk_json(&d, &admin, "GET", of_device(&a, "decommission"), "");
+    BP_CHECK(r.status == 200 && strcmp(d.asked, "decommission") == 0 && desk_last_event(&d) == BP_EV_DECOMMISSION_READ);
+    BP_CHECK(!bp_failed(bp_decommission_file_read(bp_span_of(r.body, r.body_n), &f)) &&
+             bp_span_equal(f.statement, BP_SPAN_STR("statement")) && bp_span_equal(f.signer, BP_SPAN_STR("bind")));
+    desk_done(&r);
+    BP_CHECK(acts("POST", of_device(&a, "permit"), "{\"reason\":\"repaired\"}", 200, BP_EV_RETURN_PERMITTED));
+    end();
+}
+
+static bp_result make_affirming(struct desk *x, void *arg)
+{
+    const struct bp_device *dev = arg;
+    struct bp_trust t;
+    BP_TRY(bp_store_trust(x->store, dev->n, &t));
+    t.seq = 1;
+    t.tier = BP_TIER_AFFIRMING;
+    return bp_store_trust_set(x->store, dev->n, &t);
+}
+
+BP_CASE(positions_are_made_filled_and_moved_to_a_spare)
+{
+    struct bp_device a, b;
+    char body[160];
+    BP_NEED(begin() && desk_device(&d, 1, &a) && desk_device(&d, 2, &b));
+    BP_CHECK(acts("POST", "/api/v1/positions", "{\"position\":\"=A1+K3\",\"zone\":\"line\",\"name\":\"press\"}", 201, BP_EV_POSITION_MADE));
+    BP_CHECK(is(&admin, "POST", "/api/v1/positions", "{\"position\":\"=A1+K3\",\"zone\":\"line\"}", 409, "conflict"));
+    BP_CHECK(is(&admin, "POST", of_device(&a, "approve"), "{\"position\":\"=A1+K3\"}", 200, "") &&
+             desk_last_event(&d) == BP_EV_POSITION_FILLED);
+    BP_CHECK(is(&admin, "POST", of_device(&b, "approve"), "{\"position\":\"=A1+K3\"}", 409, "position-filled"));
+    BP_CHECK(acts("POST", of_device(&b, "approve"), "{\"zone\":\"shelf\"}", 200, BP_EV_DEVICE_CLAIMED));
+    struct reply r = desk_json(&d, &viewer, "GET", of_device(&a, ""), NULL);
+    BP_CHECK(strcmp(desk_text(&r, "position"), "=A1+K3") == 0 && strcmp(desk_text(&r, "name"), "press") == 0 &&
+             strcmp(desk_text(&r, "zone"), "line") == 0);
+    desk_done(&r);
+    r = desk_json(&d, &viewer, "GET", "/api/v1/devices?q=a1%2Bk", NULL);
+    BP_CHECK(json_array_size(json_object_get(r.json, "devices")) == 1);
+    desk_done(&r);
+    char hex[BP_DEVID_HEX];
+    bp_devid_hex(b.id, hex);
+    (void)snprintf(body, sizeof body, "{\"device\":\"%s\"}", hex);
+    BP_CHECK(is(&admin, "POST", "/api/v1/positions/=A1+K3/replace", body, 409, "not-a-spare"));
+    BP_CHECK(desk_act(&d, make_active, &b) && desk_act(&d, make_affirming, &b));
+    BP_CHECK(is(&admin, "POST", "/api/v1/positions/nowhere/replace", body, 404, "not-found"));
+    BP_CHECK(is(&viewer, "POST", "/api/v1/positions/=A1+K3/replace", body, 403, "forbidden"));
+    BP_CHECK(is(&admin, "POST", "/api/v1/positions/%3DA1%2BK3/replace", body, 200, "") &&
+             desk_last_event(&d) == BP_EV_POSITION_FILLED);
+    r = desk_json(&d, &viewer, "GET", of_device(&a, ""), NULL);
+    BP_CHECK(strcmp(desk_text(&r, "position"), "") == 0 && strcmp(desk_text(&r, "state"), "retired") == 0);
+    desk_done(&r);
+    r = desk_json(&d, &admin, "GET", of_device(&a, "decommission"), NULL);
+    BP_CHECK(strcmp(d.asked, "decommission") == 0); /* its end is one that a certificate is given for */
+    desk_done(&r);
+    r = desk_json(&d, &viewer, "GET", "/api/v1/positions/=A1+K3", NULL);
+    const json_t *by = json_object_get(r.json, "device");
+    BP_CHECK(r.status == 200 && strcmp(json_string_value(json_object_get(by, "state")), "active") == 0 &&
+             strcmp(json_string_value(json_object_get(by, "id")), hex) == 0);
+    desk_done(&r);
+    r = desk_json(&d, &viewer, "GET", "/api/v1/positions?limit=1", NULL);
+    BP_CHECK(json_array_size(json_object_get(r.json, "positions")) == 1);
+    desk_done(&r);
+    BP_CHECK(is(&viewer, "GET", "/api/v1/positions/nowhere", NULL, 404, "not-found"));
+    end();
+}
+
+BP_CASE(a_succession_needs_another_administrator)
+{
+    struct bp_device a, b;
+    char body[256], target[96], approve[112], digest[80], hex[BP_DEVID_HEX], cookie[65], csrf[65];
+    BP_NEED(begin() && desk_device(&d, 1, &a) && desk_device(&d, 2, &b));
+    BP_NEED(desk_sign_in(&d, BP_OPR_ADMIN, cookie, csrf));
+    const struct asker other = {.cookie = cookie, .csrf = csrf};
+    BP_NEED(is(&admin, "POST", of_device(&a, "approve"), "{\"zone\":\"line\",\"name\":\"press\"}", 200, "") &&
+            is(&admin, "POST", of_device(&b, "approve"), "{\"zone\":\"line\"}", 200, ""));
+    bp_devid_hex(b.id, hex);
+    (void)snprintf(body, sizeof body, "{\"successor\":\"%s\",\"reason\":\"TPM reset\"}", hex);
+    BP_CHECK(is(&admin, "POST", of_device(&a, "succeed"), body, 409, "not-a-spare"));
+    BP_NEED(desk_act(&d, make_active, &b) && desk_act(&d, make_affirming, &b));
+    BP_CHECK(is(&viewer, "POST", of_device(&a, "succeed"), body, 403, "forbidden"));
+    struct reply r = desk_json(&d, &admin, "POST", of_device(&a, "succeed"), body);
+    BP_CHECK(r.status == 201 && strcmp(desk_text(&r, "state"), "open") == 0 && desk_last_event(&d) == BP_EV_SUCCESSION_PROPOSED);
+    (void)snprintf(target, sizeof target, "/api/v1/actions/%s", desk_text(&r, "id"));
+    (void)snprintf(approve, sizeof approve, "%s/approve", target);
+    (void)snprintf(digest, sizeof digest, "{\"digest\":\"%s\"}", desk_text(&r, "digest"));
+    desk_done(&r);
+    r = desk_json(&d, &viewer, "GET", target, NULL);
+    BP_CHECK(r.status == 200 && strcmp(desk_text(&r, "author"), "") != 0 && strcmp(desk_text(&r, "decided_by"), "") == 0 &&
+             strcmp(json_string_value(json_object_get(json_object_get(r.json, "successor"), "id")), hex) == 0);
+    desk_done(&r);
+    BP_CHECK(is(&admin, "POST", approve, digest, 403, "same-person"));
+    BP_CHECK(is(&other, "POST", approve, "{\"digest\":\"00\"}", 422, "value"));
+    BP_CHECK(is(&viewer, "POST", approve, digest, 403, "forbidden"));
+    BP_CHECK(is(&other, "POST", "/api/v1/actions/00/approve", digest, 404, "not-found"));
+    BP_CHECK(is(&other, "POST", approve, digest, 200, "") && desk_last_event(&d) == BP_EV_DEVICE_SUCCESSOR);
+    BP_CHECK(is(&other, "POST", approve, digest, 409, "action-over"));
+    r = desk_json(&d, &viewer, "GET", of_device(&b, ""), NULL);
+    BP_CHECK(strcmp(desk_text(&r, "name"), "press") == 0);
+    desk_done(&r);
+    r = desk_json(&d, &viewer, "GET", "/api/v1/actions?limit=5", NULL);
+    BP_CHECK(json_array_size(json_object_get(r.json, "actions")) == 1 &&
+             strcmp(json_string_value(json_object_get(json_array_get(json_object_get(r.json, "actions"), 0), "state")), "done") == 0);
     desk_done(&r);
     end();
 }
@@ -637,6 +765,53 @@ BP_CASE(devices_are_listed)
     end();
 }
 
+/* Services, the outage tolerance and the window of renewal: who may set them, and to what. */
+BP_CASE(services_and_their_times)
+{
+    static const struct {
+        const char *body;
+        unsigned status;
+        const char *code;
+    } adding[] = {{"{\"name\":\"historian\",\"profile\":\"app-client\"}", 201, ""},
+                  {"{\"name\":\"historian\",\"profile\":\"opcua\"}", 409, "conflict"},
+                  {"{\"name\":\"web\",\"profile\":\"app-server\",\"zone\":\"north\"}", 201, ""},
+                  {"{\"name\":\"a b\",\"profile\":\"opcua\"}", 422, "value"},
+                  {"{\"name\":\"-a\",\"profile\":\"opcua\"}", 422, "value"},
+                  {"{\"name\":\"x\",\"profile\":\"management\"}", 422, "value"},
+                  {"{\"name\":\"x\",\"profile\":\"operator\"}", 422, "value"}};
+    BP_NEED(begin());
+    BP_CHECK(is(&viewer, "POST", "/api/v1/services", adding[0].body, 403, "forbidden"));
+    for (size_t i = 0; i < sizeof adding / sizeof adding[0]; i++) {
+        BP_CHECK(is(&admin, "POST", "/api/v1/services", adding[i].body, adding[i].status, adding[i].code));
+    }
+    struct reply r = desk_json(&d, &viewer, "GET", "/api/v1/services", NULL);
+    const json_t *list = json_object_get(r.json, "services");
+    BP_CHECK(json_array_size(list) == 2);
+    BP_CHECK(strcmp(json_string_value(json_object_get(json_array_get(list, 0), "name")), "historian") == 0);
+    BP_CHECK(strcmp(json_string_value(json_object_get(json_array_get(list, 0), "zone")), "*") == 0);
+    BP_CHECK(strcmp(json_string_value(json_object_get(json_array_get(list, 1), "zone")), "north") == 0);
+    desk_done(&r);
+    BP_CHECK(is(&admin, "DELETE", "/api/v1/services/web", NULL, 200, ""));
+    BP_CHECK(is(&admin, "DELETE", "/api/v1/services/web", NULL, 404, "not-found"));
+    BP_CHECK(is(&viewer, "DELETE", "/api/v1/services/historian", NULL, 403, "forbidden"));
+    BP_CHECK(is(&viewer, "PUT", "/api/v1/outage-tolerance", "{\"seconds\":86400}", 403, "forbidden"));
+    BP_CHECK(is(&admin, "PUT", "/api/v1/outage-tolerance", "{\"seconds\":86400}", 200, ""));
+    BP_CHECK(is(&admin, "PUT", "/api/v1/outage-tolerance", "{\"seconds\":59}", 422, "value"));
+    BP_CHECK(is(&admin, "PUT", "/api/v1/outage-tolerance", "{\"seconds\":15552001}", 422, "value"));
+    r = desk_json(&d, &viewer, "GET", "/api/v1/outage-tolerance", NULL);
+    BP_CHECK(json_integer_value(json_object_get(r.json, "seconds")) == 86400);
+    desk_done(&r);
+    BP_CHECK(is(&viewer, "PUT", "/api/v1/renewal-window", "{\"from\":20,\"until\":40}", 403, "forbidden"));
+    BP_CHECK(is(&admin, "PUT", "/api/v1/renewal-window", "{\"from\":20,\"until\":40}", 200, ""));
+    BP_CHECK(is(&admin, "PUT", "/api/v1/renewal-window", "{\"from\":40,\"until\":20}", 422, "value"));
+    BP_CHECK(is(&admin, "PUT", "/api/v1/renewal-window", "{\"from\":0,\"until\":91}", 422, "value"));
+    BP_CHECK(is(&admin, "PUT", "/api/v1/renewal-window", "{\"from\":-1,\"until\":9}", 422, "value"));
+    r = desk_json(&d, &viewer, "GET", "/api/v1/renewal-window", NULL);
+    BP_CHECK(json_integer_value(json_object_get(r.json, "from")) == 20 && json_integer_value(json_object_get(r.json, "until")) == 40);
+    desk_done(&r);
+    end();
+}
+
 BP_CASE(counts_follow_every_change)
 {
     struct bp_device dev;
@@ -782,7 +957,10 @@ BP_SUITE(api, BP_TABLE(every_route) BP_RUN(unknown_addresses) BP_TABLE(refused_b
                   BP_TABLE(refused_queries) BP_RUN(a_code_serves_once) BP_RUN(a_code_runs_out)
                       BP_RUN(a_code_of_a_name_is_for_that_name) BP_RUN(attempts_are_limited) BP_RUN(sessions_end)
                           BP_RUN(a_session_lasts_eight_hours) BP_RUN(signing_out_ends_the_session)
-                              BP_RUN(acts_on_devices_are_events) BP_RUN(escrows_are_for_administrators) BP_RUN(settings_and_policy_are_events)
+                              BP_RUN(a_retired_device_has_a_certificate_and_may_be_let_back)
+    BP_RUN(acts_on_devices_are_events) BP_RUN(positions_are_made_filled_and_moved_to_a_spare)
+                                  BP_RUN(a_succession_needs_another_administrator)
+                                  BP_RUN(escrows_are_for_administrators) BP_RUN(settings_and_policy_are_events)
                                   BP_RUN(releases_by_a_pinned_key) BP_RUN(devices_are_listed)
-                                      BP_RUN(counts_follow_every_change) BP_RUN(one_device) BP_RUN(events_are_listed)
+                                      BP_RUN(services_and_their_times) BP_RUN(counts_follow_every_change) BP_RUN(one_device) BP_RUN(events_are_listed)
                                           BP_RUN(proofs_verify) BP_RUN(stream_text) BP_RUN(times))

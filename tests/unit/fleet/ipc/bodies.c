@@ -44,7 +44,7 @@ PLAIN(challenge, .device_id = bytes(33), .eks = 2, .id_object = {bytes(52), BP_S
       .qualified = {bytes(34)})
 PLAIN(bind, bytes(33), bytes(34), bytes(32))
 PLAIN(issue, bytes(50), bytes(51), bytes(52), bytes(32), 7, 1700000000000, bytes(53), BP_SPAN_STR("d-7Q2X"),
-      BP_SPAN_STR("management"), 1700000001000, bytes(32))
+      BP_SPAN_STR("app-server"), 1700000001000, bytes(32), BP_SPAN_STR("historian"), BP_SPAN_STR("press-7"), 3888000000)
 PLAIN(brownfield, bytes(50), BP_SPAN_STR("b-1"))
 PLAIN(operator, bytes(50), BP_SPAN_STR("anna"), 90)
 PLAIN(results, .count = 2, .item = {bytes(10), bytes(20)})
@@ -184,9 +184,30 @@ static size_t sample_references(uint8_t *ret, size_t cap)
     return written(bp_msg_references_write(&m, ret, cap, &n), &n);
 }
 
+static bp_result again_number(bp_span body, uint8_t *ret, size_t cap, size_t *ret_n, bool *ret_touched)
+{
+    uint64_t v;
+    FUZZ_FILL(v);
+    const bp_result r = bp_msg_number_read(body, &v);
+    *ret_touched = bp_failed(r) && !fuzz_untouched(&v, sizeof v);
+    return bp_failed(r) ? r : bp_msg_number_write(v, ret, cap, ret_n);
+}
+
+static size_t sample_number(uint8_t *ret, size_t cap)
+{
+    size_t n = 0;
+    return written(bp_msg_number_write(300, ret, cap, &n), &n);
+}
+
+PLAIN(ocsp, .count = 2,
+      .status = {{.id = bytes(40), .status = 1, .revoked_ms = 1700000000000, .reason = 1}, {.id = bytes(41), .status = 2}},
+      .nonce = bytes(16))
+PLAIN(stated, .response = bytes(60), .cert = bytes(50))
+
 #define KIND(name) {#name, again_##name, sample_##name}
 const struct body_kind body_kinds[] = {KIND(credential), KIND(challenge), KIND(bind),  KIND(issue),      KIND(brownfield),
                                        KIND(operator),   KIND(results),   KIND(append), KIND(head),      KIND(stream),
                                        KIND(bytes),      KIND(name),      KIND(state), KIND(empty),      KIND(crl),
-                                       KIND(deny),       KIND(references)};
+                                       KIND(deny),       KIND(references), KIND(ocsp), KIND(stated),
+                                       KIND(number)};
 const size_t body_kind_count = sizeof body_kinds / sizeof body_kinds[0];

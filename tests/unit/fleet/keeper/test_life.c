@@ -7,7 +7,7 @@
 #include "codec/note.h"
 #include "codec/x509.h"
 #include "core/merkle.h"
-#include "fleet/authority/x509.h"
+#include "pki/x509.h"
 
 static bool is(const char *a, const char *b)
 {

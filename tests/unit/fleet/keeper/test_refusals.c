@@ -664,7 +664,8 @@ BP_CASE(base64_on_one_line_or_as_the_client_wrote)
     BP_CHECK(lines_of(world_ask(w, "enrol", "GET", "/.well-known/est/cacerts", NULL, BP_SPAN_EMPTY, NULL), &longest) ==
              1);
     BP_CHECK(gateway_hello(&g[0], NULL)->http.status == 200 && gateway_first(&g[0])->http.status == 200);
-    BP_CHECK(lines_of(enrol_with(&g[0].rig.ldevid, "192.0.2.8", false), &longest) == 1 && longest < 1024);
+    /* One line, however long: the client that has no room for one of 1,024 characters writes lines itself. */
+    BP_CHECK(lines_of(enrol_with(&g[0].rig.ldevid, "192.0.2.8", false), &longest) == 1 && longest > 512);
     const struct world_reply *r = enrol_with(&g[0].rig.ldevid, "192.0.2.8", true);
     BP_CHECK(r->http.status == 200 && lines_of(r, &longest) > 5 && longest == 65);
 }

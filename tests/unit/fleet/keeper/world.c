@@ -128,6 +128,8 @@ static void port_notify(void *self, enum bp_keeper_to to, const char *op, bp_spa
             w->denied++;
             memcpy(w->last_denied, hash.p, 32);
         }
+    } else if (strcmp(op, "crl") == 0) {
+        BP_IGNORE(bp_msg_number_read(body, &w->crl_told), "the test looks at what it says");
     } else if (strcmp(op, "stream") == 0) {
         w->streamed++;
     } else if (strcmp(op, "state") == 0) {
@@ -196,9 +198,13 @@ static bool start_keeper(struct world *w)
                                    .version = "1.0",
                                    .root_der = w->plant.site->cert[BP_SITE_CERT_ROOT],
                                    .issuing_der = w->plant.site->cert[BP_SITE_CERT_ISSUING],
+                                   .issuing_old_der = w->plant.site->issuing_old,
+                                   .issuing_number = w->plant.site->issuing_number,
+                                   .root_crl = w->plant.site->root_crl,
                                    .infra_der = w->plant.site->cert[BP_SITE_CERT_INFRA],
                                    .log_der = w->plant.site->cert[BP_SITE_CERT_LOG],
                                    .recovery_der = w->plant.site->cert[BP_SITE_CERT_RECOVERY],
+                                   .owner_card = w->plant.site->owner_card,
                                    .brownfield_der = w->plant.site->cert[BP_SITE_CERT_BROWNFIELD],
                                    .policy = w->with_policy ? w->policy : NULL,
                                    .routes = &route,

@@ -68,6 +68,7 @@ struct world {
     uint64_t denied;      /* hashes */
     uint8_t last_denied[32];
     uint64_t streamed;
+    uint64_t crl_told;
     bool accepting;
 
     /* faults */

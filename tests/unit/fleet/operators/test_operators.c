@@ -5,7 +5,7 @@
 #include "codec/base64.h"
 #include "codec/est.h"
 #include "desk.h"
-#include "fleet/authority/x509.h"
+#include "pki/x509.h"
 #include "fleet/ipc/message.h"
 
 static struct desk d;

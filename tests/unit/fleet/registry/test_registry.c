@@ -54,6 +54,12 @@ static uint32_t last_event(struct bp_event *e)
                : 0;
 }
 
+static bool retire(const struct bp_device *d)
+{
+    enum bp_problem problem = BP_P_NONE;
+    return !bp_failed(bp_registry_retire(&f.r, d->n, BP_SPAN_STR("worn out"), BP_SPAN_STR("ann"), &problem));
+}
+
 /* Every pair of state and operation: what docs/protocol/lifecycle.md names, and nothing else. */
 static const struct {
     const char *name;
@@ -75,7 +81,9 @@ static const struct {
     A(ACTIVE, QUARANTINE, QUARANTINED), A(ACTIVE, REVOKE, REVOKED),        A(ACTIVE, RETIRE, RETIRED),
     A(QUARANTINED, ATTEST, QUARANTINED), A(QUARANTINED, ENROL, QUARANTINED), A(QUARANTINED, RENEW, QUARANTINED),
     A(QUARANTINED, CERTIFY, QUARANTINED), A(QUARANTINED, USE, QUARANTINED), A(QUARANTINED, REBIND, QUARANTINED),
+    A(ENROLLED, APPLY, ENROLLED),      A(ACTIVE, APPLY, ACTIVE),
     A(QUARANTINED, RELEASE, ACTIVE),   A(QUARANTINED, REVOKE, REVOKED),    A(QUARANTINED, RETIRE, RETIRED),
+    A(RETIRED, RETURN, CLAIMED),
 #undef A
 };
 
@@ -102,6 +110,8 @@ BP_CASE(what_the_table_does_not_name_is_refused)
     BP_CHECK(bp_registry_may(BP_ST_WAITING, BP_OP_ENROL) == BP_P_WAITING);
     BP_CHECK(bp_registry_may(BP_ST_REVOKED, BP_OP_ATTEST) == BP_P_REVOKED);
     BP_CHECK(bp_registry_may(BP_ST_CLAIMED, BP_OP_RENEW) == BP_P_WRONG_STATE);
+    BP_CHECK(bp_registry_may(BP_ST_CLAIMED, BP_OP_APPLY) == BP_P_WRONG_STATE);
+    BP_CHECK(bp_registry_may(BP_ST_QUARANTINED, BP_OP_APPLY) == BP_P_QUARANTINED);
 }
 
 BP_CASE(unknown_device_waits_and_is_approved)
@@ -260,6 +270,74 @@ BP_CASE(revoked_is_off_for_every_key_and_for_good)
     fx_end(&f);
 }
 
+/* The chip shows its keys one by one, with an id of the other one too: none of them opens the door. */
+BP_CASE(a_retired_chip_is_refused_with_either_key)
+{
+    struct fx_contact k, turned;
+    struct bp_device d = {0}, again = {0};
+    char code[BP_CODE_TEXT + 1];
+    BP_NEED(fx_new(&f) && enrolled(1, &d) && retire(&d));
+    fx_contact(&k, 1, 80, "10.0.0.1", BP_SPAN_EMPTY);
+    BP_CHECK(contact(&k, &again) == BP_P_REVOKED);
+    fx_contact(&turned, 9, 81, "10.0.0.1", BP_SPAN_EMPTY); /* another id, and of this chip only its second key */
+    memcpy(turned.ek[0], k.ek[1], 32);
+    turned.c.ek_count = 1;
+    BP_CHECK(contact(&turned, &again) == BP_P_KEY_IN_USE);
+    memcpy(turned.ek[0], k.ek[0], 32);
+    BP_CHECK(contact(&turned, &again) == BP_P_KEY_IN_USE);
+    BP_NEED(invite(code));
+    fx_contact(&k, 1, 82, "10.0.0.1", bp_span_cstr(code));
+    BP_CHECK(contact(&k, &again) == BP_P_REVOKED);
+    fx_end(&f);
+}
+
+BP_CASE(a_permit_brings_a_retired_device_back_once)
+{
+    struct fx_contact k;
+    struct bp_device d = {0}, again = {0};
+    struct bp_event e;
+    struct bp_key key = {0};
+    enum bp_problem problem = BP_P_NONE;
+    uint8_t ldevid[32] = "ldevid 1";
+    BP_NEED(fx_new(&f) && enrolled(1, &d));
+    BP_CHECK(bp_failed(bp_registry_permit(&f.r, d.n, BP_SPAN_STR("x"), BP_SPAN_STR("ann"), &problem)) &&
+             problem == BP_P_WRONG_STATE);
+    BP_NEED(retire(&d));
+    BP_CHECK(bp_failed(bp_registry_permit(&f.r, d.n, BP_SPAN_EMPTY, BP_SPAN_STR("ann"), &problem)) && problem == BP_P_VALUE);
+    BP_CHECK(!bp_failed(bp_registry_permit(&f.r, d.n, BP_SPAN_STR("repaired"), BP_SPAN_STR("ann"), &problem)));
+    BP_CHECK(last_event(&e) == BP_EV_RETURN_PERMITTED);
+    fx_contact(&k, 1, 1, "10.0.0.1", BP_SPAN_EMPTY);
+    BP_CHECK(contact(&k, &again) == BP_P_KEY_IN_USE); /* not with the attestation key of before */
+    bp_store_abort(f.store);
+    fx_end(&f);
+    BP_NEED(fx_new(&f) && enrolled(1, &d) && retire(&d));
+    BP_CHECK(!bp_failed(bp_registry_permit(&f.r, d.n, BP_SPAN_STR("repaired"), BP_SPAN_STR("ann"), &problem)));
+    fx_contact(&k, 1, 80, "10.0.0.1", BP_SPAN_EMPTY);
+    BP_CHECK(contact(&k, &again) == BP_P_NONE && again.state == BP_ST_CLAIMED && again.n == d.n);
+    BP_CHECK(last_event(&e) == BP_EV_DEVICE_RETURNED && bp_span_equal(e.actor, BP_SPAN_STR("ann")));
+    BP_CHECK(!bp_failed(bp_store_key(f.store, BP_SPAN_OF(ldevid), &key)) && key.tombstone); /* its old key stays buried */
+    BP_NEED(retire(&again));
+    fx_contact(&k, 1, 81, "10.0.0.1", BP_SPAN_EMPTY);
+    BP_CHECK(contact(&k, &again) == BP_P_REVOKED); /* the permit is spent */
+    fx_end(&f);
+}
+
+BP_CASE(a_permit_runs_out_and_never_serves_the_revoked)
+{
+    struct fx_contact k;
+    struct bp_device d = {0}, again = {0};
+    enum bp_problem problem = BP_P_NONE;
+    BP_NEED(fx_new(&f) && enrolled(1, &d) && retire(&d));
+    BP_CHECK(!bp_failed(bp_registry_permit(&f.r, d.n, BP_SPAN_STR("repaired"), BP_SPAN_STR("ann"), &problem)));
+    f.r.now_ms += BP_PERMIT_MS;
+    fx_contact(&k, 1, 80, "10.0.0.1", BP_SPAN_EMPTY);
+    BP_CHECK(contact(&k, &again) == BP_P_REVOKED);
+    BP_NEED(enrolled(2, &d));
+    BP_CHECK(!bp_failed(bp_registry_revoke(&f.r, d.n, BP_SPAN_STR("stolen"), BP_SPAN_STR("ann"), &problem)));
+    BP_CHECK(bp_failed(bp_registry_permit(&f.r, d.n, BP_SPAN_STR("x"), BP_SPAN_STR("ann"), &problem)) && problem == BP_P_REVOKED);
+    fx_end(&f);
+}
+
 BP_CASE(quarantine_and_release_lead_back)
 {
     struct bp_device d = {0};
@@ -351,6 +429,8 @@ BP_SUITE(registry, BP_TABLE(allowed_moves) BP_RUN(what_the_table_does_not_name_i
     BP_RUN(waiting_room_forgets_after_a_day_and_the_device_may_come_again)
     BP_RUN(invitation_serves_once_in_time_and_as_people_type) BP_RUN(key_of_another_device_is_refused)
     BP_RUN(another_attestation_key_uninvited_holds_the_device) BP_RUN(revoked_is_off_for_every_key_and_for_good)
+    BP_RUN(a_retired_chip_is_refused_with_either_key) BP_RUN(a_permit_brings_a_retired_device_back_once)
+    BP_RUN(a_permit_runs_out_and_never_serves_the_revoked)
     BP_RUN(quarantine_and_release_lead_back) BP_RUN(automatic_quarantine_is_capped_and_a_person_is_not)
     BP_RUN(silence_is_found_once_and_not_right_after_a_start) BP_RUN(texts_of_people_are_bounded_and_plain)
     BP_RUN(pseudonym_needs_the_owners_secret))

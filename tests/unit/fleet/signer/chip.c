@@ -184,7 +184,7 @@ static bool fill_certificate(X509 *x, const struct maker *by, enum chip_flaw fla
     const char *basic = flaw == CHIP_IS_AUTHORITY ? "critical,CA:TRUE" : "critical,CA:FALSE";
     return put_tpm_name(x) && extend(x, by->intermediate, NID_basic_constraints, basic) &&
            extend(x, by->intermediate, NID_key_usage,
-                  flaw == CHIP_IS_AUTHORITY ? "critical,keyCertSign" : "critical,keyEncipherment") &&
+                  flaw == CHIP_IS_AUTHORITY || flaw == CHIP_SIGNS ? "critical,keyCertSign" : "critical,keyEncipherment") &&
            (flaw == CHIP_NO_USE || extend(x, by->intermediate, NID_ext_key_usage, use)) &&
            (flaw != CHIP_CRITICAL || put_unknown(x));
 }

@@ -30,7 +30,8 @@ enum chip_flaw {
     CHIP_SHA1,          /* signed over SHA-1 */
     CHIP_CRITICAL,      /* an unknown critical extension */
     CHIP_SELF_SIGNED,
-    CHIP_OTHER_KEY      /* certifies another key */
+    CHIP_OTHER_KEY,     /* certifies another key */
+    CHIP_SIGNS          /* no authority, and may sign certificates */
 };
 
 #define CHIP_CERT_MAX 2048u

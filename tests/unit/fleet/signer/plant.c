@@ -35,10 +35,24 @@ bool plant_make(struct plant *p)
     p->sim = (struct bp_clock_sim){PLANT_NOW, 1000};
     p->clock = bp_clock_sim(&p->sim);
     const struct bp_entropy entropy = bp_entropy_linux();
-    const struct bp_site_make make = {p->dir, "localhost", "Plant", true, more, p};
-    char passphrase[BP_SITE_CODE + 1];
-    return !bp_failed(bp_site_make(&make, p->crypto, &entropy, &p->clock, passphrase)) &&
+    const struct bp_site_make make = {
+        .dir = p->dir, .name = "localhost", .org = "Plant", .evaluation = true, .more = more, .self = p};
+    return !bp_failed(bp_site_make(&make, p->crypto, &entropy, &p->clock, p->passphrase)) &&
            !bp_failed(bp_site_load(p->dir, p->crypto, &p->site));
+}
+
+bool plant_roll(struct plant *p, enum bp_key_type type, struct bp_site **ret_old)
+{
+    const struct bp_entropy entropy = bp_entropy_linux();
+    struct bp_key *root = NULL;
+    *ret_old = p->site;
+    bp_result r = bp_key_load(plant_at(p, "root-key.pem"), bp_span_cstr(p->passphrase), &root);
+    if (!bp_failed(r)) {
+        r = type == BP_KEY_NONE ? bp_site_retire(p->dir, p->crypto)
+                                : bp_site_roll(p->dir, root, type, p->crypto, &entropy, &p->clock);
+    }
+    bp_key_free(root);
+    return !bp_failed(r) && !bp_failed(bp_site_load(p->dir, p->crypto, &p->site));
 }
 
 static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)

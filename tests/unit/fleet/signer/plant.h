@@ -16,10 +16,14 @@ struct plant {
     struct bp_clock_sim sim;
     struct bp_clock clock;
     struct bp_site *site;
+    char passphrase[BP_SITE_CODE + 1]; /* of the root's key, which lies in the directory */
 };
 
 /* Makes the directory, the log signer's first state, and loads the site; false when any of it fails. */
 bool plant_make(struct plant *p);
+/* Rolls over to another issuing CA (type BP_KEY_NONE: takes the old one out of force) and loads the site anew. What holds the
+ * old one's spans must let go of them first, but for *ret_old, which the caller frees. */
+bool plant_roll(struct plant *p, enum bp_key_type type, struct bp_site **ret_old);
 /* Takes it away. */
 void plant_done(struct plant *p);
 /* DIR/relative; lives until the next call. */

@@ -251,6 +251,7 @@ static void flaws(void)
         {"an_authority", CHIP_IS_AUTHORITY, BP_CA_EK_CERT_USE}, {"expired", CHIP_EXPIRED, BP_CA_EK_CHAIN},
         {"sha1", CHIP_SHA1, BP_CA_EK_CHAIN},                {"unknown_critical", CHIP_CRITICAL, BP_CA_EK_CHAIN},
         {"self_signed", CHIP_SELF_SIGNED, BP_CA_EK_CHAIN},  {"other_key", CHIP_OTHER_KEY, BP_CA_EK_KEY},
+        {"signs_certificates", CHIP_SIGNS, BP_CA_EK_CHAIN},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char name[64];

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/unit/fleet/signer/test_issue - the ca signer issues for one good request, and each of its rules has a forged
  * request of its own that breaks it and nothing before it. Then certificates without evidence, and revocation lists. */
+#include "codec/cose.h"
+#include "codec/decommission.h"
 #include "codec/akbinding.h"
 #include "codec/cose.h"
 #include "codec/ear.h"
@@ -66,7 +68,8 @@ struct plan {
     /* of the message itself */
     uint64_t m_seq, m_issued, not_before;
     bp_span m_nonce, m_binding;
-    const char *profile, *pseudonym;
+    const char *profile, *pseudonym, *service, *dns;
+    uint64_t lifetime;
     size_t cut_csr, cut_evidence;
     bool flip_csr, flip_binding, flip_ear, flip_quote, flip_certify;
 };
@@ -223,7 +226,10 @@ static void run(const struct plan *p)
                                    .pseudonym = bp_span_cstr(p->pseudonym),
                                    .profile = bp_span_cstr(p->profile),
                                    .not_before_ms = p->not_before,
-                                   .binding = p->m_binding};
+                                   .binding = p->m_binding,
+                                   .service = p->service == NULL ? BP_SPAN_EMPTY : bp_span_cstr(p->service),
+                                   .dns = p->dns == NULL ? BP_SPAN_EMPTY : bp_span_cstr(p->dns),
+                                   .lifetime_ms = p->lifetime};
     if (BP_CHECK(!bp_failed(bp_msg_issue_write(&m, body, sizeof body, &n)))) {
         bp_ca_signer_answer(ca, BP_SPAN_STR("issue"), bp_span_of(body, n), &got);
     }
@@ -271,6 +277,15 @@ static struct plan good(void)
                          .pseudonym = PSEUDONYM};
 }
 
+/* A server's certificate for the same key. */
+static void application(struct plan *p)
+{
+    p->profile = "app-server";
+    p->service = "historian";
+    p->dns = "press.plant";
+    p->lifetime = 45 * 86400000ULL;
+}
+
 BP_CASE(ready)
 {
     BP_NEED(plant_make(&plant));
@@ -299,6 +314,8 @@ static void check_certificate(int64_t not_before_ms)
     BP_CHECK(x.not_before_s == not_before_ms / 1000 && x.not_after_s == not_before_ms / 1000 + 7 * 86400);
     BP_CHECK(memmem(x.subject.p, x.subject.n, PSEUDONYM, 32) != NULL && memmem(der.p, der.n, "asked for", 9) == NULL);
     BP_CHECK(memmem(der.p, der.n, "http://localhost:8446/crl/issuing-0.crl", 39) != NULL);
+    BP_CHECK(memmem(der.p, der.n, "http://localhost:8446/ocsp", 26) != NULL);
+    BP_CHECK(memmem(der.p, der.n, "http://localhost:8446/ca/issuing.cer", 36) != NULL);
 }
 
 BP_CASE(a_good_request_gets_a_certificate)
@@ -324,6 +341,21 @@ BP_CASE(a_result_without_the_id)
     check_certificate(PLANT_NOW - 1000);
 }
 
+BP_CASE(an_application_gets_its_own)
+{
+    bp_span der;
+    struct bp_x509 x;
+    struct plan p = good();
+    application(&p);
+    run(&p);
+    BP_NEED(got.status == BP_P_NONE && !bp_failed(bp_msg_bytes_read(got.body, &der)) && !bp_failed(bp_x509_read(der, &x)));
+    BP_CHECK(!bp_failed(bp_x509_profile_check(der, BP_CERT_APP_SERVER, plant.sim.wall_ms)));
+    BP_CHECK(bp_is(bp_x509_profile_check(der, BP_CERT_DEVICE, plant.sim.wall_ms), BP_E_DENIED));
+    BP_CHECK(x.not_after_s - x.not_before_s == 45 * 86400);
+    BP_CHECK(memmem(der.p, der.n, PSEUDONYM ":historian", sizeof PSEUDONYM + 9) != NULL);
+    BP_CHECK(memmem(der.p, der.n, "press.plant", 11) != NULL && memmem(der.p, der.n, "asked for", 9) == NULL);
+}
+
 #define FORGE(name, what)                                                                                              \
     static void forge_##name(struct plan *p)                                                                           \
     {                                                                                                                  \
@@ -332,6 +364,22 @@ BP_CASE(a_result_without_the_id)
 static struct bp_tpm_name other_name;
 static struct chip_key loose_ak, loose_device; /* same numbers as ak and device, other attributes */
 FORGE(profile, p->profile = "application")
+FORGE(service_of_a_device, p->service = "historian")
+FORGE(no_service, application(p); p->service = NULL)
+FORGE(service_with_a_colon, application(p); p->service = "a:b")
+FORGE(lifetime_of_a_device, p->lifetime = 3600000)
+FORGE(no_lifetime, application(p); p->lifetime = 0)
+FORGE(lifetime_short, application(p); p->lifetime = BP_CA_APPLICATION_LEAST_MS - 1)
+FORGE(lifetime_long, application(p); p->lifetime = BP_CA_APPLICATION_MOST_MS + 1)
+FORGE(name_of_a_device, p->dns = "press.plant")
+FORGE(name_of_a_client, application(p); p->profile = "app-client"; p->dns = "press.plant")
+FORGE(name_of_the_server, application(p); p->dns = "localhost")
+FORGE(name_below_the_server, application(p); p->dns = "operator.localhost")
+FORGE(name_in_capitals, application(p); p->dns = "Press.plant")
+FORGE(application_key_not_vouched_for, application(p); p->ear_key = &other_device)
+FORGE(application_key_not_in_evidence, application(p); p->keys = 0)
+FORGE(application_key_certified_by_another, application(p); p->certify_by = &other_ak)
+FORGE(application_of_a_contraindicated_device, application(p); p->tier = BP_TIER_CONTRAINDICATED)
 FORGE(pseudonym, p->pseudonym = "has blank")
 FORGE(not_before_late, p->not_before = PLANT_NOW + BP_CA_SKEW_MS + 1)
 FORGE(not_before_early, p->not_before = PLANT_NOW - 3600001)
@@ -406,6 +454,22 @@ static const struct {
     enum bp_problem status;
 } rows[] = {
     ROW(profile, PROFILE, UNSUPPORTED),
+    ROW(service_of_a_device, SERVICE, VALUE),
+    ROW(no_service, SERVICE, VALUE),
+    ROW(service_with_a_colon, SERVICE, VALUE),
+    ROW(lifetime_of_a_device, LIFETIME, VALUE),
+    ROW(no_lifetime, LIFETIME, VALUE),
+    ROW(lifetime_short, LIFETIME, VALUE),
+    ROW(lifetime_long, LIFETIME, VALUE),
+    ROW(name_of_a_device, NAMES, VALUE),
+    ROW(name_of_a_client, NAMES, VALUE),
+    ROW(name_of_the_server, NAMES, VALUE),
+    ROW(name_below_the_server, NAMES, VALUE),
+    ROW(name_in_capitals, NAMES, VALUE),
+    ROW(application_key_not_vouched_for, EAR_KEY, NOT_PREAPPROVED),
+    ROW(application_key_not_in_evidence, KEY_ABSENT, NOT_PREAPPROVED),
+    ROW(application_key_certified_by_another, CERTIFY_SIGNATURE, EVIDENCE),
+    ROW(application_of_a_contraindicated_device, EAR_TIER, NOT_PREAPPROVED),
     ROW(pseudonym, PSEUDONYM, VALUE),
     ROW(not_before_late, NOT_BEFORE, VALUE),
     ROW(not_before_early, NOT_BEFORE, VALUE),
@@ -577,6 +641,34 @@ BP_CASE(operators_come_from_the_operators_ca)
     BP_CHECK(is_refused(BP_CA_PSEUDONYM, BP_P_VALUE));
 }
 
+/* Its own kind of statement by the key of ak-bindings, and no other. */
+BP_CASE(a_decommissioning_is_signed_and_nothing_else)
+{
+    static const uint8_t some[64] = {1};
+    static struct bp_decommission v;
+    uint8_t payload[512], scratch[2048];
+    bp_span signed_ = BP_SPAN_EMPTY;
+    struct bp_cose_sign1 msg;
+    struct bp_pubkey key;
+    size_t n = 0, m = 0;
+    v = (struct bp_decommission){.device_id = bp_span_of(some, 33), .pseudonym = BP_SPAN_STR("P"), .keys = 1,
+                                 .key = {bp_span_of(some, 32)}, .reason = BP_SPAN_STR("old"), .actor = BP_SPAN_STR("ann"),
+                                 .digest = bp_span_of(some, 32)};
+    BP_NEED(!bp_failed(bp_decommission_write(&v, payload, sizeof payload, &n)) &&
+            !bp_failed(bp_msg_bytes_write(bp_span_of(payload, n), body, sizeof body, &m)));
+    bp_ca_signer_answer(ca, BP_SPAN_STR("decommission"), bp_span_of(body, m), &got);
+    BP_NEED(got.status == BP_P_NONE && !bp_failed(bp_msg_bytes_read(got.body, &signed_)) &&
+            !bp_failed(bp_cose_sign1_read(signed_, &msg)) && !bp_failed(bp_site_public(plant.site, BP_SITE_CERT_BIND, &key)));
+    BP_CHECK(bp_span_equal(msg.content_type, BP_SPAN_STR(BP_DECOMMISSION_CONTENT)) &&
+             bp_span_equal(msg.payload, bp_span_of(payload, n)) &&
+             !bp_failed(bp_cose_sign1_verify(plant.crypto, &msg, &key, BP_SPAN_EMPTY, scratch, sizeof scratch)));
+    payload[n - 1] ^= 1; /* still one: another digest */
+    payload[2] ^= 1;     /* of another type */
+    BP_NEED(!bp_failed(bp_msg_bytes_write(bp_span_of(payload, n), body, sizeof body, &m)));
+    bp_ca_signer_answer(ca, BP_SPAN_STR("decommission"), bp_span_of(body, m), &got);
+    BP_CHECK(got.status != BP_P_NONE && bp_ca_signer_rule(ca) == BP_CA_REQUEST);
+}
+
 BP_CASE(brownfield_comes_from_an_anchor_of_its_own)
 {
     ask_plain("issue-brownfield", &device, "b-1", 0);
@@ -651,6 +743,78 @@ BP_CASE(entries_of_lists_are_checked)
     BP_CHECK(is_refused(BP_CA_CRL_ENTRY, BP_P_VALUE));
 }
 
+/* --- answers about status --- */
+
+/* A CertID of our issuing CA, or of the operators'. */
+static size_t ocsp_id(enum bp_site_cert by, uint8_t *ret)
+{
+    static const uint8_t begin[] = {0x30, 0x3a, 0x30, 0x09, 0x06, 0x05, 0x2b, 0x0e, 0x03, 0x02, 0x1a, 0x05, 0x00, 0x04, 0x14};
+    struct bp_x509 x;
+    uint8_t hash[20];
+    bp_rd rd;
+    size_t n = sizeof begin;
+    BP_CHECK(!bp_failed(bp_x509_read(plant.site->cert[by], &x)));
+    memcpy(ret, begin, n);
+    BP_CHECK(!bp_failed(bp_hash(plant.crypto, BP_HASH_SHA1, x.subject, ret + n)));
+    rd = bp_rd_over(x.spki);
+    bp_rd in = bp_der_enter(&rd, BP_DER_SEQ);
+    (void)bp_der_get(&in, BP_DER_SEQ);
+    BP_CHECK(!bp_failed(bp_hash(plant.crypto, BP_HASH_SHA1, bp_der_get_bits(&in), hash)));
+    n += 20;
+    memcpy(ret + n, "\x04\x14", 2);
+    memcpy(ret + n + 2, hash, 20);
+    memcpy(ret + n + 22, "\x02\x01\x05", 3);
+    return n + 25;
+}
+
+static void ask_status(bp_span cert_id, uint64_t status, uint64_t revoked_ms, uint64_t reason)
+{
+    const struct bp_msg_ocsp m = {.count = 1, .status = {{cert_id, status, revoked_ms, reason}}, .nonce = BP_SPAN_STR("n")};
+    size_t n = 0;
+    if (BP_CHECK(!bp_failed(bp_msg_ocsp_write(&m, body, sizeof body, &n)))) {
+        bp_ca_signer_answer(ca, BP_SPAN_STR("ocsp"), bp_span_of(body, n), &got);
+    }
+}
+
+BP_CASE(an_answer_about_status_by_a_key_of_its_own)
+{
+    uint8_t room[128], first[32], second[32];
+    struct bp_msg_stated m;
+    struct bp_x509 x;
+    struct bp_pubkey by;
+    const bp_span cert_id = bp_span_of(room, ocsp_id(BP_SITE_CERT_ISSUING, room));
+    ask_status(cert_id, 1, PLANT_NOW - 5000, 1);
+    BP_NEED(got.status == BP_P_NONE && !bp_failed(bp_msg_stated_read(got.body, &m)));
+    BP_NEED(!bp_failed(bp_x509_read(m.cert, &x)) && !bp_failed(bp_site_public(plant.site, BP_SITE_CERT_ISSUING, &by)));
+    BP_CHECK(!bp_failed(bp_x509_verify(plant.crypto, &by, x.alg, x.tbs, x.signature)));
+    BP_CHECK(!bp_failed(bp_x509_profile_check(m.cert, BP_CERT_OCSP, plant.sim.wall_ms)));
+    BP_CHECK(bp_failed(bp_x509_profile_check(m.cert, BP_CERT_DEVICE, plant.sim.wall_ms)));
+    BP_CHECK(x.not_after_s == plant.sim.wall_ms / 1000 + 7 * 86400);
+    BP_CHECK(!bp_span_equal(x.spki, bp_key_spki(bind_key)));
+    BP_CHECK(memmem(m.response.p, m.response.n, m.cert.p, m.cert.n) != NULL);
+    BP_CHECK(memmem(m.response.p, m.response.n, cert_id.p, cert_id.n) != NULL);
+    BP_CHECK(!bp_failed(bp_hash(plant.crypto, BP_HASH_SHA256, m.cert, first)));
+    ask_status(cert_id, 0, 0, 0);
+    BP_NEED(got.status == BP_P_NONE && !bp_failed(bp_msg_stated_read(got.body, &m)));
+    BP_CHECK(!bp_failed(bp_hash(plant.crypto, BP_HASH_SHA256, m.cert, second)) && memcmp(first, second, 32) == 0);
+    plant.sim.wall_ms += BP_CA_RESPONDER_MS / 2;
+    ask_status(cert_id, 0, 0, 0);
+    plant.sim.wall_ms -= BP_CA_RESPONDER_MS / 2;
+    BP_NEED(got.status == BP_P_NONE && !bp_failed(bp_msg_stated_read(got.body, &m)));
+    BP_CHECK(!bp_failed(bp_hash(plant.crypto, BP_HASH_SHA256, m.cert, second)) && memcmp(first, second, 32) != 0);
+}
+
+BP_CASE(status_of_another_issuer_is_not_signed)
+{
+    uint8_t room[128];
+    ask_status(bp_span_of(room, ocsp_id(BP_SITE_CERT_OPERATORS, room)), 0, 0, 0);
+    BP_CHECK(is_refused(BP_CA_OCSP_ISSUER, BP_P_VALUE));
+    ask_status(BP_SPAN_STR("noise"), 0, 0, 0);
+    BP_CHECK(is_refused(BP_CA_OCSP_ISSUER, BP_P_VALUE));
+    ask_status(bp_span_of(room, ocsp_id(BP_SITE_CERT_ISSUING, room)), 1, PLANT_NOW, 7); /* a reason that is none */
+    BP_CHECK(is_refused(BP_CA_OCSP_STATUS, BP_P_VALUE));
+}
+
 BP_CASE(a_damaged_number_is_refused)
 {
     struct bp_ca_signer *other = NULL;
@@ -698,15 +862,19 @@ BP_SUITE(issue,
     BP_RUN(a_good_request_gets_a_certificate)
     BP_RUN(a_warning_that_a_policy_stands_behind)
     BP_RUN(a_result_without_the_id)
+    BP_RUN(an_application_gets_its_own)
     BP_TABLE(forgeries)
     BP_RUN(a_csr_of_another_kind_of_key)
     BP_RUN(any_byte_of_the_request_changed)
     BP_RUN(operators_come_from_the_operators_ca)
+    BP_RUN(a_decommissioning_is_signed_and_nothing_else)
     BP_RUN(brownfield_comes_from_an_anchor_of_its_own)
     BP_RUN(a_csr_that_the_asker_cannot_sign)
     BP_RUN(a_list_by_the_issuing_ca)
     BP_RUN(numbers_of_lists_never_fall)
     BP_RUN(entries_of_lists_are_checked)
+    BP_RUN(an_answer_about_status_by_a_key_of_its_own)
+    BP_RUN(status_of_another_issuer_is_not_signed)
     BP_RUN(a_damaged_number_is_refused)
     BP_RUN(every_rule_of_issue_was_broken_once)
     clean();)

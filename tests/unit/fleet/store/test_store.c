@@ -292,18 +292,72 @@ static bool exec(const char *sql)
     return ok;
 }
 
-/* As the version before escrow left it. */
+/* As the version before escrow and positions left it. */
 BP_CASE(a_store_of_the_step_before_is_moved_forward)
 {
     bp_store *s = NULL;
-    uint32_t n = 9;
+    uint32_t n = 9, open = 9;
     BP_NEED(begin(&s) && !bp_failed(bp_store_begin(s)) && !bp_failed(add(s, 1)) && !bp_failed(bp_store_commit(s)));
     bp_store_free(s);
     s = NULL;
-    BP_NEED(exec("DROP TABLE escrow; DELETE FROM migration WHERE step=2; PRAGMA user_version=1"));
+    BP_NEED(exec("DROP TABLE expected_key; DROP TABLE expected; DROP TABLE manifest; DROP TABLE announcer;"
+                 "DROP TABLE escrow; DROP TABLE position; DROP TABLE action; DROP TABLE owned; DROP TABLE permit;"
+                 "DROP INDEX certificate_since; DROP TABLE service; DROP INDEX certificate_ends;"
+                 "ALTER TABLE key_index DROP COLUMN service; ALTER TABLE certificate DROP COLUMN service;"
+                 "ALTER TABLE invitation DROP COLUMN position;"
+                 "DELETE FROM migration WHERE step>1; PRAGMA user_version=1"));
     BP_CHECK(bp_is(bp_store_open(path, BP_STORE_READ, "1.1", NULL, &s), BP_E_UNSUPPORTED)); /* a reader moves nothing */
     BP_NEED(!bp_failed(bp_store_open(path, BP_STORE_WRITE, "1.1", NULL, &s)));
     BP_CHECK(has(s, 1) && !bp_failed(bp_store_escrow_count(s, 1, 9, &n)) && n == 0);
+    BP_CHECK(bp_is(bp_store_position_by_tag(s, BP_SPAN_STR("A"), &(struct bp_position){0}), BP_E_NOT_FOUND));
+    BP_CHECK(!bp_failed(bp_store_action_open(s, 0, 9, &open)) && open == 0);
+    end(s);
+}
+
+BP_CASE(a_device_fills_one_position_and_a_position_has_one_device)
+{
+    bp_store *s = NULL;
+    struct bp_position a = {.tag = "A", .place = {.zone = "z"}}, b = {.tag = "B", .place = {.zone = "z"}}, got = {0}, all[3];
+    size_t n = 0;
+    BP_NEED(begin(&s) && !bp_failed(bp_store_begin(s)) && !bp_failed(add(s, 1)) && !bp_failed(add(s, 2)));
+    BP_CHECK(!bp_failed(bp_store_position_add(s, &a)) && !bp_failed(bp_store_position_add(s, &b)));
+    BP_CHECK(bp_is(bp_store_position_add(s, &(struct bp_position){.tag = "A"}), BP_E_EXISTS));
+    BP_CHECK(!bp_failed(bp_store_position_fill(s, a.n, 1, 7)) && bp_is(bp_store_position_fill(s, b.n, 1, 8), BP_E_EXISTS));
+    BP_CHECK(bp_is(bp_store_position_fill(s, 99, 2, 8), BP_E_NOT_FOUND));
+    BP_CHECK(!bp_failed(bp_store_position_of(s, 1, &got)) && got.n == a.n && got.device == 1 && got.since_ms == 7);
+    BP_CHECK(!bp_failed(bp_store_position_fill(s, a.n, 2, 9)) && bp_is(bp_store_position_of(s, 1, &got), BP_E_NOT_FOUND));
+    BP_CHECK(!bp_failed(bp_store_positions(s, 0, all, 3, &n)) && n == 2 && all[0].device == 2 && all[1].device == 0);
+    BP_CHECK(!bp_failed(bp_store_positions(s, a.n, all, 3, &n)) && n == 1 && strcmp(all[0].tag, "B") == 0);
+    end(s);
+}
+
+BP_CASE(a_chain_is_kept_before_its_device_comes)
+{
+    bp_store *s = NULL;
+    struct bp_owned o = {.id = {1, 2}, .phase = BP_OWNED_OURS, .epoch = 1, .place = {.zone = "hall", .name = "press"},
+                         .by = "ann", .at_ms = 5, .chain = BP_SPAN_STR("chain")}, got = {0};
+    BP_NEED(begin(&s) && !bp_failed(bp_store_begin(s)));
+    BP_CHECK(bp_is(bp_store_owned(s, BP_SPAN_OF(o.id), &got), BP_E_NOT_FOUND));
+    BP_CHECK(!bp_failed(bp_store_owned_set(s, &o)) && !bp_failed(bp_store_owned(s, BP_SPAN_OF(o.id), &got)));
+    BP_CHECK(got.phase == BP_OWNED_OURS && got.epoch == 1 && strcmp(got.place.zone, "hall") == 0 && strcmp(got.by, "ann") == 0 &&
+             strcmp(got.place.name, "press") == 0 && bp_span_equal(got.chain, BP_SPAN_STR("chain")) && got.erasure.n == 0);
+    o.phase = BP_OWNED_GONE;
+    o.epoch = 2;
+    o.erasure = BP_SPAN_STR("gone");
+    BP_CHECK(!bp_failed(bp_store_owned_set(s, &o)) && !bp_failed(bp_store_owned(s, BP_SPAN_OF(o.id), &got)) &&
+             got.phase == BP_OWNED_GONE && got.epoch == 2 && bp_span_equal(got.erasure, BP_SPAN_STR("gone")));
+    end(s);
+}
+
+BP_CASE(a_permit_is_spent_once)
+{
+    bp_store *s = NULL;
+    struct bp_permit p = {.device = 1, .by = "ann", .expires_ms = 9}, got = {0};
+    BP_NEED(begin(&s) && !bp_failed(bp_store_begin(s)) && !bp_failed(add(s, 1)));
+    BP_CHECK(!bp_failed(bp_store_permit_set(s, &p)) && !bp_failed(bp_store_permit(s, 1, &got)) && got.expires_ms == 9 &&
+             strcmp(got.by, "ann") == 0);
+    BP_CHECK(!bp_failed(bp_store_permit_spend(s, 1)) && bp_is(bp_store_permit_spend(s, 1), BP_E_NOT_FOUND) &&
+             bp_is(bp_store_permit(s, 1, &got), BP_E_NOT_FOUND));
     end(s);
 }
 
@@ -338,4 +392,6 @@ BP_SUITE(store, BP_RUN(an_act_taken_back_leaves_the_others_of_its_group) BP_RUN(
     BP_RUN(what_was_told_before_a_kill_is_there) BP_RUN(a_full_disk_refuses_the_group_and_recovers)
     BP_RUN(a_newer_store_is_refused_with_the_version_that_reads_it) BP_RUN(a_file_of_another_program_is_refused)
     BP_RUN(no_statement_of_the_keeper_scans) BP_RUN(zone_counts_follow_states_and_moves) BP_RUN(a_code_serves_once)
-    BP_RUN(a_store_of_the_step_before_is_moved_forward) BP_RUN(escrows_of_a_device_stand_newest_first))
+    BP_RUN(a_store_of_the_step_before_is_moved_forward)
+    BP_RUN(a_device_fills_one_position_and_a_position_has_one_device) BP_RUN(escrows_of_a_device_stand_newest_first)
+    BP_RUN(a_chain_is_kept_before_its_device_comes) BP_RUN(a_permit_is_spent_once))
