@@ -453,8 +453,10 @@ enum bp_outcome bp_agent_hand_over(struct bp_agent *a)
     r = r == BP_DONE ? check_counter(a, &o) : r;
     if (r == BP_DONE && o.erasure_n == 0) {
         r = is_given_away(a, &o, &x);
-        r = r == BP_DONE ? state_it(a, &o, &x->state) : r;
-        r = r == BP_DONE ? advance(a, &o, &x->state) : r;
+        if (r == BP_DONE && x != NULL) {
+            r = state_it(a, &o, &x->state);
+            r = r == BP_DONE ? advance(a, &o, &x->state) : r;
+        }
     }
     r = r == BP_DONE ? leave(a, &o) : r;
     shown_free(x);

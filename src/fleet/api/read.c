@@ -1015,7 +1015,9 @@ static bp_result services(struct call *c)
             json_decref(l.array);
             return r;
         }
-        memcpy(after, n > 0 ? page[n - 1].name : "", sizeof after);
+        if (n > 0) {
+            memcpy(after, page[n - 1].name, sizeof after);
+        }
     } while (n == SERVICES_PAGE && l.n < SERVICES_MAX);
     return answer(c, json_pack("{s:o}", "services", l.array));
 }
