@@ -2,6 +2,8 @@
 /* codec/bundle - reader and writer of the bundle. */
 #include "codec/bundle.h"
 
+#include "codec/object.h"
+
 #define BP_MODULE CODEC
 
 #define TYPE      "bundle"
@@ -13,12 +15,6 @@ static void fail_unless(bp_rd *rd, bool good)
     if (!good) {
         bp_rd_fail(rd, BP_FAIL(MALFORMED));
     }
-}
-
-/* The key that must come next; every member is there, in order. */
-static void get_key(bp_rd *rd, uint64_t key)
-{
-    fail_unless(rd, bp_cbor_get_uint(rd) == key);
 }
 
 static void get_array_of(bp_rd *rd, size_t n)
@@ -46,11 +42,11 @@ static bp_span get_filled(bp_rd *rd)
 
 static void get_header(bp_rd *rd)
 {
-    get_key(rd, 1);
+    bp_cbor_need_key(rd, 1);
     const bool is_type = bp_span_equal(bp_cbor_get_tstr(rd), BP_SPAN_STR(TYPE));
-    get_key(rd, 2);
+    bp_cbor_need_key(rd, 2);
     const bool is_major = bp_cbor_get_uint(rd) == 1;
-    get_key(rd, 3);
+    bp_cbor_need_key(rd, 3);
     const bool is_minor = bp_cbor_get_uint(rd) == 0;
     if (!is_type || !is_major || !is_minor) {
         bp_rd_fail(rd, BP_FAIL(UNSUPPORTED));
@@ -114,31 +110,31 @@ static void get_logs(bp_rd *rd, struct bp_bundle *b)
 
 static void get_members(bp_rd *rd, struct bp_bundle *b)
 {
-    get_key(rd, 4);
+    bp_cbor_need_key(rd, 4);
     b->head = bp_cbor_get_tstr(rd);
-    get_key(rd, 5);
+    bp_cbor_need_key(rd, 5);
     get_proof(rd, b);
-    get_key(rd, 6);
+    bp_cbor_need_key(rd, 6);
     b->event = get_filled(rd);
-    get_key(rd, 7);
+    bp_cbor_need_key(rd, 7);
     b->ear = get_filled(rd);
-    get_key(rd, 8);
+    bp_cbor_need_key(rd, 8);
     b->evidence = get_filled(rd);
-    get_key(rd, 9);
+    bp_cbor_need_key(rd, 9);
     get_nonce(rd, b);
-    get_key(rd, 10);
+    bp_cbor_need_key(rd, 10);
     get_array_of(rd, 2);
     b->ak_binding = get_filled(rd);
     b->binding = bp_cbor_get_bstr_n(rd, 32);
-    get_key(rd, 11);
+    bp_cbor_need_key(rd, 11);
     get_chain(rd, b);
-    get_key(rd, 12);
+    bp_cbor_need_key(rd, 12);
     get_references(rd, b);
-    get_key(rd, 13);
+    bp_cbor_need_key(rd, 13);
     b->policy = bp_cbor_get_bstr(rd);
-    get_key(rd, 14);
+    bp_cbor_need_key(rd, 14);
     b->state = bp_cbor_get_bstr(rd);
-    get_key(rd, 15);
+    bp_cbor_need_key(rd, 15);
     get_logs(rd, b);
 }
 
@@ -194,12 +190,6 @@ static bool is_writable(const struct bp_bundle *b)
     return ok;
 }
 
-static void put_bytes(bp_cw *w, uint64_t key, bp_span value)
-{
-    bp_cw_uint(w, key);
-    bp_cw_bstr(w, value);
-}
-
 static void put_array(bp_cw *w, uint64_t key, const bp_span *item, uint32_t n)
 {
     bp_cw_uint(w, key);
@@ -207,17 +197,6 @@ static void put_array(bp_cw *w, uint64_t key, const bp_span *item, uint32_t n)
     for (uint32_t i = 0; i < n; i++) {
         bp_cw_bstr(w, item[i]);
     }
-}
-
-static void put_header(bp_cw *w)
-{
-    bp_cw_map(w, MEMBERS);
-    bp_cw_uint(w, 1);
-    bp_cw_cstr(w, TYPE);
-    bp_cw_uint(w, 2);
-    bp_cw_uint(w, 1);
-    bp_cw_uint(w, 3);
-    bp_cw_uint(w, 0);
 }
 
 static void put_proof(bp_cw *w, const struct bp_bundle *b)
@@ -264,18 +243,18 @@ bp_result bp_bundle_write(const struct bp_bundle *b, uint8_t *ret, size_t cap, s
         return BP_FAIL(BAD_ARGUMENT);
     }
     bp_cw w = bp_cw_over(ret, cap);
-    put_header(&w);
+    bp_object_put_head(&w, MEMBERS, BP_SPAN_STR(TYPE));
     bp_cw_uint(&w, 4);
     bp_cw_tstr(&w, b->head);
     put_proof(&w, b);
-    put_bytes(&w, 6, b->event);
-    put_bytes(&w, 7, b->ear);
-    put_bytes(&w, 8, b->evidence);
+    bp_object_put_bytes(&w, 6, b->event);
+    bp_object_put_bytes(&w, 7, b->ear);
+    bp_object_put_bytes(&w, 8, b->evidence);
     put_freshness(&w, b);
     put_array(&w, 11, b->cert, b->certs);
     put_references(&w, b);
-    put_bytes(&w, 13, b->policy);
-    put_bytes(&w, 14, b->state);
+    bp_object_put_bytes(&w, 13, b->policy);
+    bp_object_put_bytes(&w, 14, b->state);
     put_array(&w, 15, b->log, b->logs);
     *ret_len = w.wr.n;
     if (w.wr.n > BP_BUNDLE_MAX) {

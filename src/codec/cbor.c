@@ -364,6 +364,13 @@ size_t bp_cbor_get_map(bp_rd *rd)
     return (size_t)get_arg(rd, MAJOR_MAP);
 }
 
+void bp_cbor_need_key(bp_rd *rd, uint64_t key)
+{
+    if (bp_cbor_get_uint(rd) != key) {
+        bp_rd_fail(rd, BP_FAIL(MALFORMED));
+    }
+}
+
 bp_span bp_cbor_get_item(bp_rd *rd)
 {
     return walk_item(rd, BP_CBOR_DEPTH);

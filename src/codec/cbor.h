@@ -51,6 +51,8 @@ size_t bp_cbor_get_array(bp_rd *rd); /* number of items that follow */
 size_t bp_cbor_get_map(bp_rd *rd);   /* number of pairs that follow */
 /* A byte string of exactly n bytes, else MALFORMED. */
 bp_span bp_cbor_get_bstr_n(bp_rd *rd, size_t n);
+/* The next item must be this unsigned integer, the key of the member that has to come, else MALFORMED. */
+void bp_cbor_need_key(bp_rd *rd, uint64_t key);
 /* The next item whole, as it stands (any type, checked as bp_cbor_check does). */
 bp_span bp_cbor_get_item(bp_rd *rd);
 

@@ -2,6 +2,8 @@
 /* codec/device - readers and writers of hello, challenge, answer, nonce, consistency, escrow, escrowed and lockout. */
 #include "codec/device.h"
 
+#include "codec/object.h"
+
 #define BP_MODULE CODEC
 
 /* Bit of a member in `seen`, and of several. */
@@ -146,35 +148,6 @@ static bp_result walk(bp_span in, const struct shape *shape, void *object, uint6
     return (seen & shape->must) == shape->must ? BP_OK : BP_FAIL(MALFORMED);
 }
 
-static void put_head(bp_cw *w, uint32_t members, bp_span type)
-{
-    bp_cw_map(w, 3 + members);
-    bp_cw_uint(w, 1);
-    bp_cw_tstr(w, type);
-    bp_cw_uint(w, 2);
-    bp_cw_uint(w, 1);
-    bp_cw_uint(w, 3);
-    bp_cw_uint(w, 0);
-}
-
-static void put_uint(bp_cw *w, uint64_t key, uint64_t v)
-{
-    bp_cw_uint(w, key);
-    bp_cw_uint(w, v);
-}
-
-static void put_bytes(bp_cw *w, uint64_t key, bp_span v)
-{
-    bp_cw_uint(w, key);
-    bp_cw_bstr(w, v);
-}
-
-static void put_text(bp_cw *w, uint64_t key, bp_span v)
-{
-    bp_cw_uint(w, key);
-    bp_cw_tstr(w, v);
-}
-
 static void put_features(bp_cw *w, uint64_t key, const bp_span *feature, uint32_t n)
 {
     bp_cw_uint(w, key);
@@ -195,12 +168,6 @@ static bool are_features(const bp_span *feature, uint32_t n)
         }
     }
     return true;
-}
-
-static bp_result finish(const bp_cw *w, size_t *ret_len)
-{
-    *ret_len = w->wr.n;
-    return bp_cw_finish(w);
 }
 
 /* --- hello --- */
@@ -308,8 +275,8 @@ bp_result bp_hello_write(const struct bp_hello *v, uint8_t *p, size_t cap, size_
         return BP_FAIL(BAD_ARGUMENT);
     }
     bp_cw w = bp_cw_over(p, cap);
-    put_head(&w, v->code.n != 0 ? 7 : 6, BP_SPAN_STR("hello"));
-    put_text(&w, 4, v->kind);
+    bp_object_put_head(&w, v->code.n != 0 ? 10 : 9, BP_SPAN_STR("hello"));
+    bp_object_put_text(&w, 4, v->kind);
     bp_cw_uint(&w, 5);
     bp_cw_array(&w, v->eks);
     for (uint32_t i = 0; i < v->eks; i++) {
@@ -318,11 +285,11 @@ bp_result bp_hello_write(const struct bp_hello *v, uint8_t *p, size_t cap, size_
         bp_cw_bstr(&w, v->ek[i].public_area);
         bp_cw_bstr(&w, v->ek[i].certificate);
     }
-    put_bytes(&w, 6, v->ak);
+    bp_object_put_bytes(&w, 6, v->ak);
     put_features(&w, 7, v->feature, v->features);
-    put_text(&w, 8, v->agent);
+    bp_object_put_text(&w, 8, v->agent);
     if (v->code.n != 0) {
-        put_text(&w, 9, v->code);
+        bp_object_put_text(&w, 9, v->code);
     }
     bp_cw_uint(&w, 10);
     bp_cw_map(&w, v->info);
@@ -330,7 +297,7 @@ bp_result bp_hello_write(const struct bp_hello *v, uint8_t *p, size_t cap, size_
         bp_cw_tstr(&w, v->pair[i].name);
         bp_cw_tstr(&w, v->pair[i].value);
     }
-    return finish(&w, ret_len);
+    return bp_object_finish(&w, ret_len);
 }
 
 /* --- challenge --- */
@@ -424,8 +391,8 @@ bp_result bp_challenge_write(const struct bp_challenge *v, uint8_t *p, size_t ca
         return BP_FAIL(BAD_ARGUMENT);
     }
     bp_cw w = bp_cw_over(p, cap);
-    put_head(&w, v->device_port != 0 ? 8 : 7, BP_SPAN_STR("challenge"));
-    put_bytes(&w, 4, v->device_id);
+    bp_object_put_head(&w, v->device_port != 0 ? 11 : 10, BP_SPAN_STR("challenge"));
+    bp_object_put_bytes(&w, 4, v->device_id);
     bp_cw_uint(&w, 5);
     bp_cw_array(&w, v->credentials);
     for (uint32_t i = 0; i < v->credentials; i++) {
@@ -433,15 +400,15 @@ bp_result bp_challenge_write(const struct bp_challenge *v, uint8_t *p, size_t ca
         bp_cw_bstr(&w, v->credential[i].id_object);
         bp_cw_bstr(&w, v->credential[i].secret);
     }
-    put_bytes(&w, 6, v->nonce);
-    put_uint(&w, 7, v->seq);
-    put_uint(&w, 8, (uint64_t)v->issued_ms);
+    bp_object_put_bytes(&w, 6, v->nonce);
+    bp_object_put_uint(&w, 7, v->seq);
+    bp_object_put_uint(&w, 8, (uint64_t)v->issued_ms);
     put_features(&w, 9, v->feature, v->features);
-    put_text(&w, 10, v->state);
+    bp_object_put_text(&w, 10, v->state);
     if (v->device_port != 0) {
-        put_uint(&w, 11, v->device_port);
+        bp_object_put_uint(&w, 11, v->device_port);
     }
-    return finish(&w, ret_len);
+    return bp_object_finish(&w, ret_len);
 }
 
 /* --- answer --- */
@@ -578,30 +545,30 @@ bp_result bp_answer_write(const struct bp_answer *v, uint8_t *p, size_t cap, siz
         return BP_FAIL(BAD_ARGUMENT);
     }
     bp_cw w = bp_cw_over(p, cap);
-    put_head(&w, v->has_window ? 13 : 12, BP_SPAN_STR("answer"));
-    put_bytes(&w, 4, v->ear);
-    put_bytes(&w, 5, v->nonce);
-    put_uint(&w, 6, v->seq);
-    put_uint(&w, 7, (uint64_t)v->issued_ms);
-    put_uint(&w, 8, v->due_ms);
+    bp_object_put_head(&w, v->has_window ? 16 : 15, BP_SPAN_STR("answer"));
+    bp_object_put_bytes(&w, 4, v->ear);
+    bp_object_put_bytes(&w, 5, v->nonce);
+    bp_object_put_uint(&w, 6, v->seq);
+    bp_object_put_uint(&w, 7, (uint64_t)v->issued_ms);
+    bp_object_put_uint(&w, 8, v->due_ms);
     bp_cw_uint(&w, 9);
     bp_cw_array(&w, 2);
     bp_cw_bstr(&w, v->held_log);
     bp_cw_uint(&w, v->held_ima);
-    put_text(&w, 10, v->head);
-    put_uint(&w, 11, v->tier);
-    put_text(&w, 12, v->reason);
-    put_text(&w, 13, v->state);
+    bp_object_put_text(&w, 10, v->head);
+    bp_object_put_uint(&w, 11, v->tier);
+    bp_object_put_text(&w, 12, v->reason);
+    bp_object_put_text(&w, 13, v->state);
     bp_cw_uint(&w, 14);
     bp_cw_bool(&w, v->renew);
-    put_uint(&w, 15, (uint64_t)v->time_ms);
+    bp_object_put_uint(&w, 15, (uint64_t)v->time_ms);
     if (v->has_window) {
         bp_cw_uint(&w, 16);
         bp_cw_array(&w, 2);
         bp_cw_uint(&w, (uint64_t)v->renew_from_s);
         bp_cw_uint(&w, (uint64_t)v->renew_until_s);
     }
-    return finish(&w, ret_len);
+    return bp_object_finish(&w, ret_len);
 }
 
 /* --- nonce --- */
@@ -642,11 +609,11 @@ bp_result bp_nonce_write(const struct bp_nonce *v, uint8_t *p, size_t cap, size_
         return BP_FAIL(BAD_ARGUMENT);
     }
     bp_cw w = bp_cw_over(p, cap);
-    put_head(&w, 3, BP_SPAN_STR("nonce"));
-    put_bytes(&w, 5, v->nonce);
-    put_uint(&w, 6, v->seq);
-    put_uint(&w, 7, (uint64_t)v->issued_ms);
-    return finish(&w, ret_len);
+    bp_object_put_head(&w, 6, BP_SPAN_STR("nonce"));
+    bp_object_put_bytes(&w, 5, v->nonce);
+    bp_object_put_uint(&w, 6, v->seq);
+    bp_object_put_uint(&w, 7, (uint64_t)v->issued_ms);
+    return bp_object_finish(&w, ret_len);
 }
 
 /* --- consistency --- */
@@ -694,9 +661,9 @@ bp_result bp_consistency_write(const struct bp_consistency *v, uint8_t *p, size_
         return BP_FAIL(BAD_ARGUMENT);
     }
     bp_cw w = bp_cw_over(p, cap);
-    put_head(&w, 3, BP_SPAN_STR("consistency"));
-    put_uint(&w, 4, v->from);
-    put_uint(&w, 5, v->to);
+    bp_object_put_head(&w, 6, BP_SPAN_STR("consistency"));
+    bp_object_put_uint(&w, 4, v->from);
+    bp_object_put_uint(&w, 5, v->to);
     bp_cw_uint(&w, 6);
     bp_cw_array(&w, v->hashes);
     for (uint32_t i = 0; i < v->hashes; i++) {
@@ -705,7 +672,7 @@ bp_result bp_consistency_write(const struct bp_consistency *v, uint8_t *p, size_
         }
         bp_cw_bstr(&w, v->hash[i]);
     }
-    return finish(&w, ret_len);
+    return bp_object_finish(&w, ret_len);
 }
 
 /* --- escrow, escrowed --- */
@@ -768,11 +735,11 @@ bp_result bp_escrow_write(const struct bp_escrow *v, uint8_t *p, size_t cap, siz
         return BP_FAIL(BAD_ARGUMENT);
     }
     bp_cw w = bp_cw_over(p, cap);
-    put_head(&w, 3, BP_SPAN_STR("escrow"));
-    put_bytes(&w, 4, v->device_id);
-    put_uint(&w, 5, v->state);
-    put_bytes(&w, 6, v->envelope);
-    return finish(&w, ret_len);
+    bp_object_put_head(&w, 6, BP_SPAN_STR("escrow"));
+    bp_object_put_bytes(&w, 4, v->device_id);
+    bp_object_put_uint(&w, 5, v->state);
+    bp_object_put_bytes(&w, 6, v->envelope);
+    return bp_object_finish(&w, ret_len);
 }
 
 static bool escrowed_member(bp_rd *rd, uint64_t key, void *object)
@@ -818,11 +785,11 @@ bp_result bp_escrowed_write(const struct bp_escrowed *v, uint8_t *p, size_t cap,
         return BP_FAIL(BAD_ARGUMENT);
     }
     bp_cw w = bp_cw_over(p, cap);
-    put_head(&w, 3, BP_SPAN_STR("escrowed"));
-    put_bytes(&w, 4, v->device_id);
-    put_uint(&w, 5, v->state);
-    put_bytes(&w, 6, v->digest);
-    return finish(&w, ret_len);
+    bp_object_put_head(&w, 6, BP_SPAN_STR("escrowed"));
+    bp_object_put_bytes(&w, 4, v->device_id);
+    bp_object_put_uint(&w, 5, v->state);
+    bp_object_put_bytes(&w, 6, v->digest);
+    return bp_object_finish(&w, ret_len);
 }
 
 /* --- lockout --- */
@@ -860,8 +827,8 @@ bp_result bp_lockout_write(const struct bp_lockout *v, uint8_t *p, size_t cap, s
         return BP_FAIL(BAD_ARGUMENT);
     }
     bp_cw w = bp_cw_over(p, cap);
-    put_head(&w, 2, BP_SPAN_STR("lockout"));
-    put_bytes(&w, 4, v->device_id);
-    put_bytes(&w, 5, v->value);
-    return finish(&w, ret_len);
+    bp_object_put_head(&w, 5, BP_SPAN_STR("lockout"));
+    bp_object_put_bytes(&w, 4, v->device_id);
+    bp_object_put_bytes(&w, 5, v->value);
+    return bp_object_finish(&w, ret_len);
 }

@@ -198,22 +198,15 @@ static size_t read_details(bp_rd *rd, struct bp_event_detail *into)
     return n;
 }
 
-static void need_key(bp_rd *rd, uint64_t key)
-{
-    if (bp_cbor_get_uint(rd) != key) {
-        bp_rd_fail(rd, BP_FAIL(MALFORMED));
-    }
-}
-
 static uint64_t need_uint(bp_rd *rd, uint64_t key)
 {
-    need_key(rd, key);
+    bp_cbor_need_key(rd, key);
     return bp_cbor_get_uint(rd);
 }
 
 static bp_span need_text(bp_rd *rd, uint64_t key)
 {
-    need_key(rd, key);
+    bp_cbor_need_key(rd, key);
     const bp_span t = bp_cbor_get_tstr(rd);
     if (t.n > BP_EVENT_TEXT_MAX) {
         bp_rd_fail(rd, BP_FAIL(LIMIT));
@@ -261,7 +254,7 @@ static void read_head(bp_rd *rd, struct head *h)
     if (h->actor.n > BP_EVENT_TEXT_MAX) {
         bp_rd_fail(rd, BP_FAIL(LIMIT));
     }
-    need_key(rd, 11);
+    bp_cbor_need_key(rd, 11);
 }
 
 /* Members of a newer minor are skipped; in our own minor there are none. */

@@ -110,13 +110,6 @@ bp_result bp_ex_answer_write(const struct bp_ex_answer *a, uint8_t *p, size_t ca
     return bp_cw_finish(&w);
 }
 
-static void need_key(bp_rd *rd, uint64_t key)
-{
-    if (bp_cbor_get_uint(rd) != key) {
-        bp_rd_fail(rd, BP_FAIL(MALFORMED));
-    }
-}
-
 bp_result bp_ex_answer_read(bp_span body, struct bp_ex_answer *ret)
 {
     BP_TRY(bp_cbor_check(body));
@@ -125,13 +118,13 @@ bp_result bp_ex_answer_read(bp_span body, struct bp_ex_answer *ret)
     if (bp_cbor_get_map(&rd) != 4) {
         return BP_FAIL(MALFORMED);
     }
-    need_key(&rd, 1);
+    bp_cbor_need_key(&rd, 1);
     const uint64_t status = bp_cbor_get_uint(&rd);
-    need_key(&rd, 2);
+    bp_cbor_need_key(&rd, 2);
     a.content_type = bp_cbor_get_tstr(&rd);
-    need_key(&rd, 3);
+    bp_cbor_need_key(&rd, 3);
     a.body = bp_cbor_get_bstr(&rd);
-    need_key(&rd, 4);
+    bp_cbor_need_key(&rd, 4);
     const size_t n = bp_cbor_get_array(&rd);
     if (status < 100 || status > 599 || n > BP_EX_HEADERS_MAX) {
         return BP_FAIL(MALFORMED);

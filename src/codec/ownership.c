@@ -3,6 +3,8 @@
  * was sent, so that nothing is signed that nobody takes. */
 #include "codec/ownership.h"
 
+#include "codec/object.h"
+
 #define BP_MODULE CODEC
 
 #define TYPE_STATEMENT "ownership"
@@ -24,14 +26,9 @@ const char *bp_ownership_kind_name(enum bp_ownership_kind kind)
 
 /* --- what is allowed --- */
 
-/* Text for people: UTF-8 without control characters. */
 static bool is_name(bp_span s)
 {
-    bool ok = s.n >= 1 && s.n <= BP_OWNERSHIP_NAME_MAX && bp_is_utf8(s);
-    for (size_t i = 0; ok && i < s.n; i++) {
-        ok = s.p[i] >= 0x20 && s.p[i] != 0x7f;
-    }
-    return ok;
+    return bp_object_is_text(s, 1, BP_OWNERSHIP_NAME_MAX);
 }
 
 static bool is_key(bp_span s)
@@ -102,42 +99,6 @@ static bool is_erasure(const struct bp_owner_erasure *v)
 
 /* --- reading --- */
 
-static void need_key(bp_rd *rd, uint64_t key)
-{
-    if (bp_cbor_get_uint(rd) != key) {
-        bp_rd_fail(rd, BP_FAIL(MALFORMED));
-    }
-}
-
-/* Map, type, major and minor; members 1 to last must be there. Gives how many pairs follow those. */
-static uint32_t get_head(bp_rd *rd, bp_span type, uint32_t last, uint64_t *ret_minor)
-{
-    const size_t pairs = bp_cbor_get_map(rd);
-    need_key(rd, 1);
-    if (!bp_span_equal(bp_cbor_get_tstr(rd), type)) {
-        bp_rd_fail(rd, BP_FAIL(UNSUPPORTED));
-    }
-    need_key(rd, 2);
-    if (bp_cbor_get_uint(rd) != 1) {
-        bp_rd_fail(rd, BP_FAIL(UNSUPPORTED));
-    }
-    need_key(rd, 3);
-    *ret_minor = bp_cbor_get_uint(rd);
-    if (pairs < last) {
-        bp_rd_fail(rd, BP_FAIL(MALFORMED));
-        return 0;
-    }
-    return (uint32_t)(pairs - last);
-}
-
-static void skip_unknown(bp_rd *rd, uint32_t pairs)
-{
-    for (uint32_t i = 0; i < pairs && !bp_failed(bp_rd_state(rd)); i++) {
-        (void)bp_cbor_get_item(rd);
-        (void)bp_cbor_get_item(rd);
-    }
-}
-
 static enum bp_ownership_kind get_kind(bp_rd *rd)
 {
     const bp_span s = bp_cbor_get_tstr(rd);
@@ -174,28 +135,28 @@ bp_result bp_ownership_read(bp_span payload, struct bp_ownership *ret)
     bp_rd rd = bp_rd_over(payload);
     memset(ret, 0, sizeof *ret);
     BP_TRY(bp_cbor_check(payload));
-    v.unknown = get_head(&rd, BP_SPAN_STR(TYPE_STATEMENT), 13, &v.minor);
-    need_key(&rd, 4);
+    v.unknown = bp_object_get_head(&rd, BP_SPAN_STR(TYPE_STATEMENT), 13, &v.minor);
+    bp_cbor_need_key(&rd, 4);
     v.device_id = bp_cbor_get_bstr_n(&rd, 33);
-    need_key(&rd, 5);
+    bp_cbor_need_key(&rd, 5);
     v.kind = get_kind(&rd);
-    need_key(&rd, 6);
+    bp_cbor_need_key(&rd, 6);
     v.epoch = get_u32(&rd);
-    need_key(&rd, 7);
+    bp_cbor_need_key(&rd, 7);
     v.prev = bp_cbor_get_bstr_n(&rd, 32);
-    need_key(&rd, 8);
+    bp_cbor_need_key(&rd, 8);
     v.from_key = bp_cbor_get_bstr_n(&rd, 32);
-    need_key(&rd, 9);
+    bp_cbor_need_key(&rd, 9);
     v.to_key = get_bstr_max(&rd, BP_OWNERSHIP_SPKI_MAX);
-    need_key(&rd, 10);
+    bp_cbor_need_key(&rd, 10);
     v.owner = bp_cbor_get_tstr(&rd);
-    need_key(&rd, 11);
+    bp_cbor_need_key(&rd, 11);
     v.created_ms = bp_cbor_get_int(&rd);
-    need_key(&rd, 12);
+    bp_cbor_need_key(&rd, 12);
     v.expires_ms = bp_cbor_get_int(&rd);
-    need_key(&rd, 13);
+    bp_cbor_need_key(&rd, 13);
     v.waits_ms = bp_cbor_get_uint(&rd);
-    skip_unknown(&rd, v.unknown);
+    bp_object_skip(&rd, v.unknown);
     BP_TRY(bp_rd_finish(&rd));
     if (!is_statement(&v)) {
         return BP_FAIL(MALFORMED);
@@ -210,16 +171,16 @@ bp_result bp_owner_card_read(bp_span payload, struct bp_owner_card *ret)
     bp_rd rd = bp_rd_over(payload);
     memset(ret, 0, sizeof *ret);
     BP_TRY(bp_cbor_check(payload));
-    v.unknown = get_head(&rd, BP_SPAN_STR(TYPE_CARD), 7, &v.minor);
-    need_key(&rd, 4);
+    v.unknown = bp_object_get_head(&rd, BP_SPAN_STR(TYPE_CARD), 7, &v.minor);
+    bp_cbor_need_key(&rd, 4);
     v.key = get_bstr_max(&rd, BP_OWNERSHIP_SPKI_MAX);
-    need_key(&rd, 5);
+    bp_cbor_need_key(&rd, 5);
     v.name = bp_cbor_get_tstr(&rd);
-    need_key(&rd, 6);
+    bp_cbor_need_key(&rd, 6);
     v.root = bp_cbor_get_bstr_n(&rd, 32);
-    need_key(&rd, 7);
+    bp_cbor_need_key(&rd, 7);
     v.created_ms = bp_cbor_get_int(&rd);
-    skip_unknown(&rd, v.unknown);
+    bp_object_skip(&rd, v.unknown);
     BP_TRY(bp_rd_finish(&rd));
     if (!is_card(&v)) {
         return BP_FAIL(MALFORMED);
@@ -250,12 +211,12 @@ bp_result bp_maker_anchor_read(bp_span in, struct bp_maker_anchor *ret)
         return BP_FAIL(LIMIT);
     }
     BP_TRY(bp_cbor_check(in));
-    ret->unknown = get_head(&rd, BP_SPAN_STR(TYPE_ANCHOR), 5, &ret->minor);
-    need_key(&rd, 4);
+    ret->unknown = bp_object_get_head(&rd, BP_SPAN_STR(TYPE_ANCHOR), 5, &ret->minor);
+    bp_cbor_need_key(&rd, 4);
     ret->name = bp_cbor_get_tstr(&rd);
-    need_key(&rd, 5);
+    bp_cbor_need_key(&rd, 5);
     ret->keys = get_list(&rd, ret->key, BP_OWNERSHIP_MAKERS_MAX, BP_OWNERSHIP_SPKI_MAX);
-    skip_unknown(&rd, ret->unknown);
+    bp_object_skip(&rd, ret->unknown);
     bp_result r = bp_rd_finish(&rd);
     r = !bp_failed(r) && !is_anchor(ret) ? BP_FAIL(MALFORMED) : r;
     if (bp_failed(r)) {
@@ -272,16 +233,16 @@ bp_result bp_ownership_chain_read(bp_span in, struct bp_ownership_chain *ret)
         return BP_FAIL(LIMIT);
     }
     BP_TRY(bp_cbor_check(in));
-    ret->unknown = get_head(&rd, BP_SPAN_STR(TYPE_CHAIN), 7, &ret->minor);
-    need_key(&rd, 4);
+    ret->unknown = bp_object_get_head(&rd, BP_SPAN_STR(TYPE_CHAIN), 7, &ret->minor);
+    bp_cbor_need_key(&rd, 4);
     ret->device_id = bp_cbor_get_bstr_n(&rd, 33);
-    need_key(&rd, 5);
+    bp_cbor_need_key(&rd, 5);
     ret->maker = get_bstr_max(&rd, BP_OWNERSHIP_ANCHOR_MAX);
-    need_key(&rd, 6);
+    bp_cbor_need_key(&rd, 6);
     ret->statements = get_list(&rd, ret->statement, BP_OWNERSHIP_CHAIN_MAX, BP_OWNERSHIP_SIGNED_MAX);
-    need_key(&rd, 7);
+    bp_cbor_need_key(&rd, 7);
     ret->card = get_bstr_max(&rd, BP_OWNERSHIP_SIGNED_MAX);
-    skip_unknown(&rd, ret->unknown);
+    bp_object_skip(&rd, ret->unknown);
     bp_result r = bp_rd_finish(&rd);
     r = !bp_failed(r) && !is_chain(ret) ? BP_FAIL(MALFORMED) : r;
     if (bp_failed(r)) {
@@ -299,20 +260,20 @@ bp_result bp_owner_erasure_read(bp_span in, struct bp_owner_erasure *ret)
         return BP_FAIL(LIMIT);
     }
     BP_TRY(bp_cbor_check(in));
-    v.unknown = get_head(&rd, BP_SPAN_STR(TYPE_ERASURE), 9, &v.minor);
-    need_key(&rd, 4);
+    v.unknown = bp_object_get_head(&rd, BP_SPAN_STR(TYPE_ERASURE), 9, &v.minor);
+    bp_cbor_need_key(&rd, 4);
     v.device_id = bp_cbor_get_bstr_n(&rd, 33);
-    need_key(&rd, 5);
+    bp_cbor_need_key(&rd, 5);
     v.epoch = get_u32(&rd);
-    need_key(&rd, 6);
+    bp_cbor_need_key(&rd, 6);
     v.head = bp_cbor_get_bstr_n(&rd, 32);
-    need_key(&rd, 7);
+    bp_cbor_need_key(&rd, 7);
     v.time_ms = bp_cbor_get_int(&rd);
-    need_key(&rd, 8);
+    bp_cbor_need_key(&rd, 8);
     v.attest = get_bstr_max(&rd, ATTEST_MAX);
-    need_key(&rd, 9);
+    bp_cbor_need_key(&rd, 9);
     v.sig = get_bstr_max(&rd, SIG_MAX);
-    skip_unknown(&rd, v.unknown);
+    bp_object_skip(&rd, v.unknown);
     BP_TRY(bp_rd_finish(&rd));
     if (!is_erasure(&v)) {
         return BP_FAIL(MALFORMED);
@@ -323,35 +284,6 @@ bp_result bp_owner_erasure_read(bp_span in, struct bp_owner_erasure *ret)
 
 /* --- writing --- */
 
-static void put_head(bp_cw *w, uint32_t members, bp_span type)
-{
-    bp_cw_map(w, members);
-    bp_cw_uint(w, 1);
-    bp_cw_tstr(w, type);
-    bp_cw_uint(w, 2);
-    bp_cw_uint(w, 1);
-    bp_cw_uint(w, 3);
-    bp_cw_uint(w, 0);
-}
-
-static void put_bytes(bp_cw *w, uint64_t key, bp_span value)
-{
-    bp_cw_uint(w, key);
-    bp_cw_bstr(w, value);
-}
-
-static void put_text(bp_cw *w, uint64_t key, bp_span value)
-{
-    bp_cw_uint(w, key);
-    bp_cw_tstr(w, value);
-}
-
-static void put_uint(bp_cw *w, uint64_t key, uint64_t value)
-{
-    bp_cw_uint(w, key);
-    bp_cw_uint(w, value);
-}
-
 static void put_list(bp_cw *w, uint64_t key, const bp_span *list, uint32_t count)
 {
     bp_cw_uint(w, key);
@@ -361,30 +293,24 @@ static void put_list(bp_cw *w, uint64_t key, const bp_span *list, uint32_t count
     }
 }
 
-static bp_result finish(const bp_cw *w, size_t *ret_len)
-{
-    *ret_len = w->wr.n;
-    return bp_cw_finish(w);
-}
-
 bp_result bp_ownership_write(const struct bp_ownership *v, uint8_t *p, size_t cap, size_t *ret_len)
 {
     if (!is_statement(v)) {
         return BP_FAIL(BAD_ARGUMENT);
     }
     bp_cw w = bp_cw_over(p, cap);
-    put_head(&w, 13, BP_SPAN_STR(TYPE_STATEMENT));
-    put_bytes(&w, 4, v->device_id);
-    put_text(&w, 5, kind_names[v->kind]);
-    put_uint(&w, 6, v->epoch);
-    put_bytes(&w, 7, v->prev);
-    put_bytes(&w, 8, v->from_key);
-    put_bytes(&w, 9, v->to_key);
-    put_text(&w, 10, v->owner);
-    put_uint(&w, 11, (uint64_t)v->created_ms);
-    put_uint(&w, 12, (uint64_t)v->expires_ms);
-    put_uint(&w, 13, v->waits_ms);
-    return finish(&w, ret_len);
+    bp_object_put_head(&w, 13, BP_SPAN_STR(TYPE_STATEMENT));
+    bp_object_put_bytes(&w, 4, v->device_id);
+    bp_object_put_text(&w, 5, kind_names[v->kind]);
+    bp_object_put_uint(&w, 6, v->epoch);
+    bp_object_put_bytes(&w, 7, v->prev);
+    bp_object_put_bytes(&w, 8, v->from_key);
+    bp_object_put_bytes(&w, 9, v->to_key);
+    bp_object_put_text(&w, 10, v->owner);
+    bp_object_put_uint(&w, 11, (uint64_t)v->created_ms);
+    bp_object_put_uint(&w, 12, (uint64_t)v->expires_ms);
+    bp_object_put_uint(&w, 13, v->waits_ms);
+    return bp_object_finish(&w, ret_len);
 }
 
 bp_result bp_owner_card_write(const struct bp_owner_card *v, uint8_t *p, size_t cap, size_t *ret_len)
@@ -393,12 +319,12 @@ bp_result bp_owner_card_write(const struct bp_owner_card *v, uint8_t *p, size_t 
         return BP_FAIL(BAD_ARGUMENT);
     }
     bp_cw w = bp_cw_over(p, cap);
-    put_head(&w, 7, BP_SPAN_STR(TYPE_CARD));
-    put_bytes(&w, 4, v->key);
-    put_text(&w, 5, v->name);
-    put_bytes(&w, 6, v->root);
-    put_uint(&w, 7, (uint64_t)v->created_ms);
-    return finish(&w, ret_len);
+    bp_object_put_head(&w, 7, BP_SPAN_STR(TYPE_CARD));
+    bp_object_put_bytes(&w, 4, v->key);
+    bp_object_put_text(&w, 5, v->name);
+    bp_object_put_bytes(&w, 6, v->root);
+    bp_object_put_uint(&w, 7, (uint64_t)v->created_ms);
+    return bp_object_finish(&w, ret_len);
 }
 
 bp_result bp_maker_anchor_write(const struct bp_maker_anchor *v, uint8_t *p, size_t cap, size_t *ret_len)
@@ -407,10 +333,10 @@ bp_result bp_maker_anchor_write(const struct bp_maker_anchor *v, uint8_t *p, siz
         return BP_FAIL(BAD_ARGUMENT);
     }
     bp_cw w = bp_cw_over(p, cap);
-    put_head(&w, 5, BP_SPAN_STR(TYPE_ANCHOR));
-    put_text(&w, 4, v->name);
+    bp_object_put_head(&w, 5, BP_SPAN_STR(TYPE_ANCHOR));
+    bp_object_put_text(&w, 4, v->name);
     put_list(&w, 5, v->key, v->keys);
-    return finish(&w, ret_len);
+    return bp_object_finish(&w, ret_len);
 }
 
 bp_result bp_ownership_chain_write(const struct bp_ownership_chain *v, uint8_t *p, size_t cap, size_t *ret_len)
@@ -419,12 +345,12 @@ bp_result bp_ownership_chain_write(const struct bp_ownership_chain *v, uint8_t *
         return BP_FAIL(BAD_ARGUMENT);
     }
     bp_cw w = bp_cw_over(p, cap);
-    put_head(&w, 7, BP_SPAN_STR(TYPE_CHAIN));
-    put_bytes(&w, 4, v->device_id);
-    put_bytes(&w, 5, v->maker);
+    bp_object_put_head(&w, 7, BP_SPAN_STR(TYPE_CHAIN));
+    bp_object_put_bytes(&w, 4, v->device_id);
+    bp_object_put_bytes(&w, 5, v->maker);
     put_list(&w, 6, v->statement, v->statements);
-    put_bytes(&w, 7, v->card);
-    return finish(&w, ret_len);
+    bp_object_put_bytes(&w, 7, v->card);
+    return bp_object_finish(&w, ret_len);
 }
 
 bp_result bp_owner_erasure_write(const struct bp_owner_erasure *v, uint8_t *p, size_t cap, size_t *ret_len)
@@ -433,12 +359,12 @@ bp_result bp_owner_erasure_write(const struct bp_owner_erasure *v, uint8_t *p, s
         return BP_FAIL(BAD_ARGUMENT);
     }
     bp_cw w = bp_cw_over(p, cap);
-    put_head(&w, 9, BP_SPAN_STR(TYPE_ERASURE));
-    put_bytes(&w, 4, v->device_id);
-    put_uint(&w, 5, v->epoch);
-    put_bytes(&w, 6, v->head);
-    put_uint(&w, 7, (uint64_t)v->time_ms);
-    put_bytes(&w, 8, v->attest);
-    put_bytes(&w, 9, v->sig);
-    return finish(&w, ret_len);
+    bp_object_put_head(&w, 9, BP_SPAN_STR(TYPE_ERASURE));
+    bp_object_put_bytes(&w, 4, v->device_id);
+    bp_object_put_uint(&w, 5, v->epoch);
+    bp_object_put_bytes(&w, 6, v->head);
+    bp_object_put_uint(&w, 7, (uint64_t)v->time_ms);
+    bp_object_put_bytes(&w, 8, v->attest);
+    bp_object_put_bytes(&w, 9, v->sig);
+    return bp_object_finish(&w, ret_len);
 }

@@ -2,6 +2,8 @@
 /* codec/transcript - see transcript.h. */
 #include "codec/transcript.h"
 
+#include "codec/object.h"
+
 #include "codec/cbor.h"
 
 #define BP_MODULE CODEC
@@ -18,30 +20,6 @@ static bool is_name(bp_span s)
         }
     }
     return s.n > 0;
-}
-
-static void need_key(bp_rd *rd, uint64_t key)
-{
-    if (bp_cbor_get_uint(rd) != key) {
-        bp_rd_fail(rd, BP_FAIL(MALFORMED));
-    }
-}
-
-static void get_head(bp_rd *rd)
-{
-    need_key(rd, 1);
-    if (bp_cbor_peek(rd) != BP_CBOR_TSTR) {
-        bp_rd_fail(rd, BP_FAIL(MALFORMED));
-    }
-    if (!bp_span_equal(bp_cbor_get_tstr(rd), BP_SPAN_STR(TYPE))) {
-        bp_rd_fail(rd, BP_FAIL(UNSUPPORTED));
-    }
-    need_key(rd, 2);
-    if (bp_cbor_get_uint(rd) != 1) {
-        bp_rd_fail(rd, BP_FAIL(UNSUPPORTED));
-    }
-    need_key(rd, 3);
-    (void)bp_cbor_get_uint(rd);
 }
 
 static void get_step(bp_rd *rd, int64_t after_ms, struct bp_transcript_step *ret)
@@ -66,11 +44,11 @@ bp_result bp_transcript_read(bp_span payload, struct bp_transcript *ret)
     int64_t after_ms = 0;
     BP_TRY(bp_cbor_check(payload));
     bp_rd rd = bp_rd_over(payload);
-    const size_t pairs = bp_cbor_get_map(&rd);
-    get_head(&rd);
-    need_key(&rd, LAST);
+    uint64_t minor = 0;
+    const uint32_t unknown = bp_object_get_head(&rd, BP_SPAN_STR(TYPE), LAST, &minor);
+    bp_cbor_need_key(&rd, LAST);
     const size_t steps = bp_cbor_get_array(&rd);
-    if (pairs < LAST || steps == 0) {
+    if (steps == 0) {
         bp_rd_fail(&rd, BP_FAIL(MALFORMED));
     }
     if (steps > BP_TRANSCRIPT_STEPS_MAX) {
@@ -80,10 +58,7 @@ bp_result bp_transcript_read(bp_span payload, struct bp_transcript *ret)
         get_step(&rd, after_ms, &t.step[i]);
         after_ms = t.step[i].time_ms;
     }
-    for (size_t i = LAST; i < pairs && !bp_failed(bp_rd_state(&rd)); i++) {
-        (void)bp_cbor_get_item(&rd); /* of a newer minor */
-        (void)bp_cbor_get_item(&rd);
-    }
+    bp_object_skip(&rd, unknown);
     BP_TRY(bp_rd_finish(&rd));
     t.steps = (uint32_t)steps;
     *ret = t;
@@ -97,13 +72,7 @@ bp_result bp_transcript_write(const struct bp_transcript *t, uint8_t *ret, size_
         return BP_FAIL(BAD_ARGUMENT);
     }
     bp_cw w = bp_cw_over(ret, cap);
-    bp_cw_map(&w, LAST);
-    bp_cw_uint(&w, 1);
-    bp_cw_cstr(&w, TYPE);
-    bp_cw_uint(&w, 2);
-    bp_cw_uint(&w, 1);
-    bp_cw_uint(&w, 3);
-    bp_cw_uint(&w, 0);
+    bp_object_put_head(&w, LAST, BP_SPAN_STR(TYPE));
     bp_cw_uint(&w, LAST);
     bp_cw_array(&w, t->steps);
     for (uint32_t i = 0; i < t->steps; i++) {

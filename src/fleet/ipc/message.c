@@ -74,13 +74,6 @@ static bp_result write_fields(const struct field *f, uint32_t count, const void 
     return bp_cw_finish(&w);
 }
 
-static void need_key(bp_rd *rd, uint64_t key)
-{
-    if (bp_cbor_get_uint(rd) != key) {
-        bp_rd_fail(rd, BP_FAIL(MALFORMED));
-    }
-}
-
 static bp_span get_sized(bp_rd *rd, enum kind kind, size_t min, size_t max)
 {
     const bp_span v = kind == TEXT ? bp_cbor_get_tstr(rd) : bp_cbor_get_bstr(rd);
@@ -127,7 +120,7 @@ static bp_result read_fields(const struct field *f, uint32_t count, bp_span body
 {
     bp_rd rd = enter(body, count);
     for (uint32_t i = 0; i < count; i++) {
-        need_key(&rd, i + 1);
+        bp_cbor_need_key(&rd, i + 1);
         get_field(&rd, &f[i], m);
     }
     BP_TRY(bp_rd_finish(&rd));
@@ -294,7 +287,7 @@ bp_result bp_msg_state_write(bool accepting, uint8_t *ret, size_t cap, size_t *r
 bp_result bp_msg_state_read(bp_span body, bool *ret)
 {
     bp_rd rd = enter(body, 1);
-    need_key(&rd, 1);
+    bp_cbor_need_key(&rd, 1);
     const bool accepting = bp_cbor_get_bool(&rd);
     BP_TRY(bp_rd_finish(&rd));
     *ret = accepting;
@@ -314,7 +307,7 @@ bp_result bp_msg_number_write(uint64_t number, uint8_t *ret, size_t cap, size_t 
 bp_result bp_msg_number_read(bp_span body, uint64_t *ret)
 {
     bp_rd rd = enter(body, 1);
-    need_key(&rd, 1);
+    bp_cbor_need_key(&rd, 1);
     const uint64_t number = bp_cbor_get_uint(&rd);
     BP_TRY(bp_rd_finish(&rd));
     *ret = number;
@@ -388,7 +381,7 @@ bp_result bp_msg_credential_read(bp_span body, struct bp_msg_credential *ret)
 {
     struct bp_msg_credential m = {0};
     bp_rd rd = enter(body, 2);
-    need_key(&rd, 1);
+    bp_cbor_need_key(&rd, 1);
     m.eks = get_count(&rd, 1, BP_MSG_EKS_MAX);
     for (size_t i = 0; i < m.eks; i++) {
         need_array(&rd, 3);
@@ -396,7 +389,7 @@ bp_result bp_msg_credential_read(bp_span body, struct bp_msg_credential *ret)
         m.ek[i].pub = get_sized(&rd, BYTES, 1, BP_MSG_PUBLIC_MAX);
         m.ek[i].cert = get_sized(&rd, BYTES, 0, BP_MSG_CERT_MAX);
     }
-    need_key(&rd, 2);
+    bp_cbor_need_key(&rd, 2);
     m.ak = get_sized(&rd, BYTES, 1, BP_MSG_PUBLIC_MAX);
     BP_TRY(bp_rd_finish(&rd));
     *ret = m;
@@ -459,23 +452,23 @@ bp_result bp_msg_challenge_read(bp_span body, struct bp_msg_challenge *ret)
 {
     struct bp_msg_challenge m = {0};
     bp_rd rd = enter(body, 5);
-    need_key(&rd, 1);
+    bp_cbor_need_key(&rd, 1);
     m.device_id = bp_cbor_get_bstr(&rd);
-    need_key(&rd, 2);
+    bp_cbor_need_key(&rd, 2);
     m.eks = get_count(&rd, 1, BP_MSG_EKS_MAX);
     for (size_t i = 0; i < m.eks; i++) {
         need_array(&rd, 2);
         m.id_object[i] = bp_cbor_get_bstr(&rd);
         m.secret[i] = bp_cbor_get_bstr(&rd);
     }
-    need_key(&rd, 3);
+    bp_cbor_need_key(&rd, 3);
     m.issuer_class = bp_cbor_get_tstr(&rd);
-    need_key(&rd, 4);
+    bp_cbor_need_key(&rd, 4);
     m.hashes = get_count(&rd, 1, BP_MSG_EKS_MAX);
     for (size_t i = 0; i < m.hashes; i++) {
         m.hash[i] = bp_cbor_get_bstr(&rd);
     }
-    need_key(&rd, 5);
+    bp_cbor_need_key(&rd, 5);
     need_array(&rd, m.hashes);
     for (size_t i = 0; i < m.hashes; i++) {
         m.qualified[i] = bp_cbor_get_bstr(&rd);
@@ -513,7 +506,7 @@ bp_result bp_msg_results_read(bp_span body, struct bp_msg_results *ret)
     /* Twice over the same bytes: the struct is too large to be built aside, and ret stays untouched on failure. */
     for (int pass = 0; pass < 2; pass++) {
         bp_rd rd = enter(body, 1);
-        need_key(&rd, 1);
+        bp_cbor_need_key(&rd, 1);
         const size_t n = get_count(&rd, 1, BP_MSG_ITEMS_MAX);
         for (size_t i = 0; i < n; i++) {
             const bp_span v = get_sized(&rd, BYTES, 1, BP_MSG_SIGNED_MAX);
@@ -570,13 +563,13 @@ bp_result bp_msg_crl_read(bp_span body, struct bp_msg_crl *ret)
 {
     struct bp_msg_crl m = {0};
     bp_rd rd = enter(body, 2);
-    need_key(&rd, 1);
+    bp_cbor_need_key(&rd, 1);
     m.count = get_count(&rd, 0, BP_MSG_BODY_MAX);
     m.rest = rd;
     for (size_t i = 0; i < m.count && !bp_failed(bp_rd_state(&rd)); i++) {
         (void)get_revoked(&rd);
     }
-    need_key(&rd, 2);
+    bp_cbor_need_key(&rd, 2);
     m.number = get_number(&rd, 0, INT64_MAX);
     BP_TRY(bp_rd_finish(&rd));
     *ret = m;
@@ -639,7 +632,7 @@ bp_result bp_msg_ocsp_read(bp_span body, struct bp_msg_ocsp *ret)
 {
     struct bp_msg_ocsp m = {0};
     bp_rd rd = enter(body, 2);
-    need_key(&rd, 1);
+    bp_cbor_need_key(&rd, 1);
     m.count = get_count(&rd, 1, BP_MSG_STATUSES_MAX);
     for (size_t i = 0; i < m.count; i++) {
         need_array(&rd, 4);
@@ -648,7 +641,7 @@ bp_result bp_msg_ocsp_read(bp_span body, struct bp_msg_ocsp *ret)
         m.status[i].revoked_ms = bp_cbor_get_uint(&rd);
         m.status[i].reason = bp_cbor_get_uint(&rd);
     }
-    need_key(&rd, 2);
+    bp_cbor_need_key(&rd, 2);
     m.nonce = bp_cbor_get_bstr(&rd);
     BP_TRY(bp_rd_finish(&rd));
     if (!is_ocsp(&m)) {
@@ -678,7 +671,7 @@ bp_result bp_msg_deny_read(bp_span body, struct bp_msg_deny *ret)
 {
     struct bp_msg_deny m = {0};
     bp_rd rd = enter(body, 1);
-    need_key(&rd, 1);
+    bp_cbor_need_key(&rd, 1);
     m.count = get_count(&rd, 0, BP_MSG_BODY_MAX);
     m.rest = rd;
     for (size_t i = 0; i < m.count && !bp_failed(bp_rd_state(&rd)); i++) {
@@ -741,9 +734,9 @@ bp_result bp_msg_references_read(bp_span body, struct bp_msg_references *ret)
 {
     struct bp_msg_references m = {0};
     bp_rd rd = enter(body, 2);
-    need_key(&rd, 1);
+    bp_cbor_need_key(&rd, 1);
     m.epoch = bp_cbor_get_uint(&rd);
-    need_key(&rd, 2);
+    bp_cbor_need_key(&rd, 2);
     m.count = get_count(&rd, 0, BP_MSG_REFERENCES_MAX);
     m.rest = rd;
     for (size_t i = 0; i < m.count && !bp_failed(bp_rd_state(&rd)); i++) {
