@@ -14,7 +14,8 @@
 
 #define BP_MODULE CLI
 
-#define LANES        8u
+#define LANES_MAX    64u
+#define MAKE_STEP    16u /* gateways made a tick, before the first joins */
 #define CALL_MS      30000u
 #define TICK_MS      1u
 #define CUT_MS       10000
@@ -56,8 +57,8 @@ struct lane {
     int64_t begun_ms;
 };
 
-/* VOUCHING: each gets its key vouched for once, so that RENEWING is certificates alone. */
-enum phase { JOINING, ATTESTING, VOUCHING, RENEWING, REVOKING, ENDED };
+/* MAKING: keys and the maker's certificates, which a factory makes. VOUCHING: each gets its key vouched for once, so that RENEWING is certificates alone. */
+enum phase { MAKING, JOINING, ATTESTING, VOUCHING, RENEWING, REVOKING, ENDED };
 
 struct window {
     uint32_t *ms; /* of each answer */
@@ -74,11 +75,12 @@ struct fleet {
     struct bp_timer *tick;
     struct bp_signal *on_int, *on_term;
     struct gateway *g;
-    struct lane lane[LANES];
+    struct lane lane[LANES_MAX];
+    size_t lanes;
     struct bp_url enrol;
     bool has_url;
     enum phase phase;
-    size_t next_new, joined, failed, resting; /* resting: lanes without work */
+    size_t made, next_new, joined, failed, resting; /* resting: lanes without work */
     struct gateway *quiet, *quiet_last; /* while joining: by when they spoke, the longest silent first */
     size_t next, in_flight, refused;
     uint64_t sent; /* while attesting */
@@ -389,20 +391,15 @@ static void next_gateway(struct lane *l)
 {
     struct fleet *f = l->f;
     if (f->next_new == f->spec->devices) {
-        if (++f->resting == LANES) {
+        if (++f->resting == f->lanes) {
             after_joining(f);
         }
         return;
     }
     l->g = &f->g[f->next_new++];
-    l->g->f = f;
     l->step = INVITE;
     l->begun_ms = now_of(f);
-    bp_result r = bp_sim_device_make(f->cli->crypto, f->spec->maker, bp_wall_ms(&f->clock), &l->g->d);
-    l->g->is_made = ok(r);
-    if (ok(r)) {
-        r = ask_invitation(l);
-    }
+    const bp_result r = ask_invitation(l);
     if (bp_failed(r)) { /* no way on in this lane: it would fail for every gateway */
         complain(f, "a gateway", r, NULL);
         f->failed++;
@@ -689,12 +686,39 @@ static void revoke_tick(struct fleet *f)
     }
 }
 
+/* --- making --- */
+
+static void make_tick(struct fleet *f)
+{
+    for (uint32_t i = 0; i < MAKE_STEP && f->made < f->spec->devices; i++) {
+        struct gateway *g = &f->g[f->made];
+        const bp_result r = bp_sim_device_make(f->cli->crypto, f->spec->maker, bp_wall_ms(&f->clock), &g->d);
+        if (bp_failed(r)) {
+            complain(f, "a gateway", r, NULL);
+            f->failed++;
+            end(f);
+            return;
+        }
+        g->f = f;
+        g->is_made = true;
+        f->made++;
+    }
+    if (f->made == f->spec->devices) {
+        begin(f, JOINING);
+        for (size_t i = 0; i < f->lanes; i++) {
+            next_gateway(&f->lane[i]);
+        }
+    }
+}
+
 /* --- the loop --- */
 
 static void on_tick(void *arg)
 {
     struct fleet *f = arg;
-    if (f->phase == JOINING) {
+    if (f->phase == MAKING) {
+        make_tick(f);
+    } else if (f->phase == JOINING) {
         keep_up(f);
     } else if (f->phase == ATTESTING) {
         attest_tick(f);
@@ -715,19 +739,17 @@ static void on_signal(void *arg)
     end(arg);
 }
 
-static int begin_lanes(struct fleet *f)
+static int open_lanes(struct fleet *f)
 {
-    for (size_t i = 0; i < LANES; i++) {
+    f->lanes = f->spec->in_flight < LANES_MAX ? f->spec->in_flight : LANES_MAX;
+    for (size_t i = 0; i < f->lanes; i++) {
         f->lane[i].f = f;
         const int code = bp_api_open_on(f->cli, f->loop, &f->lane[i].api);
         if (code != BP_EXIT_OK) {
             return code;
         }
     }
-    begin(f, JOINING);
-    for (size_t i = 0; i < LANES; i++) {
-        next_gateway(&f->lane[i]);
-    }
+    begin(f, MAKING);
     return BP_EXIT_OK;
 }
 
@@ -752,7 +774,7 @@ static void done(struct fleet *f)
             bp_sim_device_done(&g->d);
         }
     }
-    for (size_t i = 0; i < LANES; i++) {
+    for (size_t i = 0; i < f->lanes; i++) {
         bp_client_free(f->lane[i].enrol);
         bp_tls_free(f->lane[i].tls);
         bp_api_free(f->lane[i].api);
@@ -776,7 +798,7 @@ int bp_sim_run(struct bp_cli *cli, const struct bp_sim_spec *spec)
     f->clock = bp_clock_linux();
     (void)signal(SIGPIPE, SIG_IGN);
     bp_result r = ready_loop(f);
-    int code = bp_failed(r) ? bp_tell_failure(cli, "the loop", r) : begin_lanes(f);
+    int code = bp_failed(r) ? bp_tell_failure(cli, "the loop", r) : open_lanes(f);
     if (code == BP_EXIT_OK) {
         r = bp_loop_run(f->loop);
         code = bp_failed(r) ? bp_tell_failure(cli, "the loop", r) : BP_EXIT_OK;
