@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """A server whose issuing keys lie in a token. With SoftHSM devices enrol, and the token is taken away and put back while the
-server runs: nothing crashes, nothing is issued meanwhile, and people are told. With a TPM through its PKCS #11 module the keys
-are made, sign and cannot leave."""
+server runs: nothing crashes, nothing is issued meanwhile, and people are told. With a TPM through its PKCS #11 module,
+over a node as the kernel's is, the keys are made, cannot leave, and issue behind the fences."""
 import json
 import os
 import shutil
@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 
 from server import BIN, Fleet, Server, case, finish, until
+from tpmnode import TpmNode
 
 SIGNER = 1880000008  # uid of signer ca when root starts the server (src/fleet/proc/proc.h)
 LIB = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib")
@@ -131,24 +132,39 @@ def soft_hsm(top):
                 s.stop()
 
 
+def tpm_issues(top, store, node):
+    os.chmod(node, 0o666)
+    os.environ.update(TPM2_PKCS11_STORE=store, TPM2_PKCS11_TCTI=f"device:{node}", TSS2_LOG="all+NONE")
+    tool = ("pkcs11-tool", "--module", TPM2)
+    run(*tool, "--slot-index", "0", "--init-token", "--label", "plant", "--so-pin", "sosopin")
+    run(*tool, "--token-label", "plant", "--init-pin", "--login", "--login-type", "so", "--so-pin", "sosopin", "--pin", PIN)
+    pin = write_pin(top)
+    with Server() as s:
+        s.init("--key-store", uri(TPM2, pin), "--key-reach", f"{store} {node}")
+        made("tpm", s)  # each answer of check holds a signature by the key
+        give(store)
+        with Fleet(s, 2) as fleet:
+            if case("tpm.server_starts", s.start(), s.stderr()):
+                fleet.use(s)
+                pids = s.children()
+                case("tpm.device_enrols", *enrols(s, fleet, 0))
+                case("tpm.another_enrols", *enrols(s, fleet, 1))
+                case("tpm.issues_behind_the_fences", s.children() == pids and certificates(s) == 2, (pids, s.children(), certificates(s)))
+                s.stop()
+        os.rename(store, store + ".away")
+        ok, text = keys_of(s)["issuing"]
+        case("tpm.gone_is_seen_by_check", not ok and "does not answer" in text, text)
+
+
 def tpm(top):
     folder, store = os.path.join(top, "t"), os.path.join(top, "store")
     os.mkdir(store)
     os.environ["BP_SWTPM_CA"] = os.path.join(top, "maker")
     run(f"{LIB}/swtpm.sh", "make", folder)
-    tcti = run(f"{LIB}/swtpm.sh", "start", folder).strip()
+    run(f"{LIB}/swtpm.sh", "start", folder)
     try:
-        os.environ.update(TPM2_PKCS11_STORE=store, TPM2_PKCS11_TCTI=tcti, TSS2_LOG="all+NONE")
-        tool = ("pkcs11-tool", "--module", TPM2)
-        run(*tool, "--slot-index", "0", "--init-token", "--label", "plant", "--so-pin", "sosopin")
-        run(*tool, "--token-label", "plant", "--init-pin", "--login", "--login-type", "so", "--so-pin", "sosopin", "--pin", PIN)
-        pin = write_pin(top)
-        with Server() as s:
-            s.init("--key-store", uri(TPM2, pin), "--key-reach", store)
-            made("tpm", s)  # each answer of check holds a signature by the key
-            os.rename(store, store + ".away")
-            ok, text = keys_of(s)["issuing"]
-            case("tpm.gone_is_seen_by_check", not ok and "does not answer" in text, text)
+        with TpmNode(f"{folder}/s") as node:
+            tpm_issues(top, store, node.path)
     finally:
         run(f"{LIB}/swtpm.sh", "kill", folder)
 
