@@ -6,9 +6,13 @@
  * signed and verified up to the root that it was given; the connection itself is not believed. A newer list is written for
  * the broker, the broker is told to read it, and then the sessions of whoever is on it for the first time are ended.
  *
- * In its folder: root.der, issuing.der, ca.pem (both, for the broker's cafile), list.der and crl.pem (the list in force; the
- * second for the broker's crlfile) and done.der (the last list of which all sessions were ended: what was left open by a cut
- * is done again). Without the server nothing changes; the list in force counts until its own end. */
+ * After a roll-over the server has two issuing CAs, and lists of both: the helper finds the new one by its number, believes it
+ * by the root's signature, and gives the broker both until the old one's list has come to its end.
+ *
+ * In its folder: root.der, issuing.der and list.der (issuing-N.der and list-N.der of the Nth issuing CA after the first),
+ * ca.pem (the certificates, for the broker's cafile), crl.pem (the lists in force, for its crlfile) and done.der (the last list
+ * of which all sessions were ended: what was left open by a cut is done again). Without the server nothing changes; a list in
+ * force counts until its own end. */
 #ifndef BP_BROKER_BROKER_H
 #define BP_BROKER_BROKER_H
 
@@ -21,6 +25,8 @@
 #endif
 #define BP_BROKER_PATH_MAX 1024u
 #define BP_BROKER_HOST_MAX 240u
+#define BP_BROKER_AUTHORITIES 2u  /* issuing CAs of a server that are in force at a time */
+#define BP_BROKER_ROLLS_MAX   999u
 
 struct bp_broker_spec {
     const char *dir;

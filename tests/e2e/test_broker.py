@@ -6,6 +6,7 @@ import http.client
 import http.server
 import os
 import select
+import signal
 import subprocess
 import threading
 import time
@@ -129,7 +130,7 @@ def check_killed(operator, fleet, broker, helper, files):
     case("broker.and_it_stays_out", not Client(broker, files[1]).is_in())
 
 
-def check_lies(s, broker, helper, old, other):
+def check_lies(s, broker, helper, old, other, foreign_ca):
     helper.stop()
     before = in_force(broker)
     answers = {name: s.request("status", "GET", name)[2] for name in ("/ca/root.cer", "/ca/issuing.cer")}
@@ -139,7 +140,52 @@ def check_lies(s, broker, helper, old, other):
         _, err = helper.once(stale.port)
         stale.stop()
         case(f"broker.refuses_{name}", word in err and in_force(broker) == before, err)
+    with open(f"{s.dir}/certs/operators.der", "rb") as f:
+        operators = f.read()
+    for name, cert, word in (("an_issuing_ca_of_another_root", foreign_ca, "none of the root's"),
+                             ("an_authority_that_signs_no_lists", operators, "its list is of another issuer")):
+        stale = Stale({CRL: list_of(s), "/ca/issuing-1.cer": cert, "/crl/issuing-1.crl": list_of(s)})
+        _, err = helper.once(stale.port, 2)
+        stale.stop()
+        case(f"broker.refuses_{name}", "issuing CA 1 was refused: " in err and word in err and in_force(broker).count(b"X509 CRL") == 2, err)
     helper.start()
+
+
+def check_roll(s, operator, fleet, broker, helper, files):
+    """The server moves to another issuing CA: clients of both are let in, revoked ones of both are not, and nobody is told."""
+    secret = os.path.join(s.top, "phrase")
+    write(secret, s.facts["passphrase"] + "\n", 0o600)
+    steady = Client(broker, files[3])
+    done = subprocess.run([f"{BIN}/bedplated", "ca", "rollover", "--dir", s.dir, "--root-key", f"{s.dir}/root-key.pem",
+                           "--passphrase-file", secret, "--algorithm", "p384"], capture_output=True, text=True, check=False)
+    case("broker.roll_is_made", done.returncode == 0, done.stderr)
+    os.kill(s.process.pid, signal.SIGHUP)
+    case("broker.roll_is_noticed", until(60, lambda: "of issuing CA 1 is in force" in helper.said()), helper.said()[-800:])
+    issuing = pem("CERTIFICATE", s.request("status", "GET", "/ca/issuing-1.cer")[2])
+    for i in (4, 5):
+        case(f"broker.roll_join_{i}", until(20, lambda i=i: fleet.do(f"join {i}").startswith(f"join {i} ok 2 active")))
+        paths = files_of(fleet, s.top, i)
+        with open(paths[0], "a", encoding="ascii") as f:
+            f.write(issuing)
+        files.append(paths)
+    case("broker.roll_old_session_goes_on", steady.works())
+    case("broker.roll_old_client_comes_anew", Client(broker, files[3]).works())
+    case("broker.roll_revoked_before_stays_out", not Client(broker, files[0]).is_in())
+    a, b = Client(broker, files[4]), Client(broker, files[5])
+    case("broker.roll_new_clients_are_in", a.works() and b.works(), f"{a.refused} {b.refused} {broker.said()[-600:]}")
+    revoke(operator, fleet, 4)
+    case("broker.roll_new_client_is_cut", a.cut_after(30) is not None, helper.said()[-800:])
+    case("broker.roll_and_stays_out", not Client(broker, files[4]).is_in())
+    helper.stop(9)
+    revoke(operator, fleet, 5)
+    helper.start()
+    case("broker.roll_made_up_for_after_a_kill", b.cut_after(30) is not None, helper.said()[-800:])
+    case("broker.roll_others_go_on", steady.works())
+    lists = in_force(broker).count(b"BEGIN X509 CRL")
+    case("broker.roll_lists_of_both_are_in_force", lists == 2, lists)
+    code, out = check_state(broker)
+    case("broker.roll_check_says_current", code == 0 and "4 revoked" in out, out)
+    steady.close()
 
 
 def check_outage(s, broker, helper, files, fleet, operator):
@@ -170,10 +216,10 @@ def main():
     with Server() as other:
         other.init()
         case("broker.other_server_starts", other.start(), other.stderr()[-400:])
-        foreign = until(20, lambda: list_of(other))
+        foreign = until(20, lambda: list_of(other)), other.request("status", "GET", "/ca/issuing.cer")[2]
     with Server() as s:
         s.init()
-        with Fleet(s, 4) as fleet:
+        with Fleet(s, 6) as fleet:
             serve(s, fleet, foreign)
 
 
@@ -191,7 +237,8 @@ def serve(s, fleet, foreign):
         try:
             old = check_cut(s, operator, fleet, broker, helper, files)
             check_killed(operator, fleet, broker, helper, files)
-            check_lies(s, broker, helper, old, foreign)
+            check_lies(s, broker, helper, old, *foreign)
+            check_roll(s, operator, fleet, broker, helper, files)
             check_outage(s, broker, helper, files, fleet, operator)
         finally:
             helper.stop()

@@ -55,6 +55,18 @@ def pem(s, name):
     return path
 
 
+def status_of(s, label, by):
+    """What openssl says over OCSP of the certificate in LABEL.pem, whose issuer was `by`."""
+    both = os.path.join(s.top, f"ca-{by}.pem")
+    if not os.path.exists(both):
+        with open(both, "w", encoding="ascii") as f:
+            for name in ("root", by):
+                with open(pem(s, name), encoding="ascii") as part:
+                    f.write(part.read())
+    return openssl("ocsp", "-issuer", os.path.join(s.top, f"{by}.pem"), "-cert", os.path.join(s.top, f"{label}.pem"), "-CAfile", both,
+                   "-url", f"http://localhost:{s.ports['status']}/ocsp")
+
+
 def list_names(s, number, issuer, serial):
     """Whether the list of that number is the issuer's, and names the serial."""
     status, _, der = s.request("status", "GET", f"/crl/issuing-{number}.crl")
@@ -150,12 +162,22 @@ def drill(s, fleet, phrase):
         openssl("x509", "-inform", "DER", "-out", path, given=der)
         code, said = openssl("verify", "-x509_strict", "-CAfile", pem(s, "root"), "-untrusted", pem(s, by), path)
         case(f"rollover.{label}_verifies", code == 0, said)
+    for label, by in (("old", "issuing"), ("new", "issuing-1")):
+        code, said = status_of(s, label, by)
+        case(f"rollover.{label}_is_answered_for", code == 0 and f"{label}.pem: good" in said, said)
     from_cookie = revoke(s, fleet, 1)
     case("rollover.revoked", from_cookie)
     ok = until(20, lambda: list_names(s, 0, "issuing", old_serial) == (True, True))
     case("rollover.list_of_the_old_issuer", ok, list_names(s, 0, "issuing", old_serial))
     ok = until(20, lambda: list_names(s, 1, "issuing-1", old_serial) == (True, True))
     case("rollover.list_of_the_new_issuer", ok, list_names(s, 1, "issuing-1", old_serial))
+    code, said = status_of(s, "old", "issuing")
+    case("rollover.old_is_answered_revoked", code == 0 and "old.pem: revoked" in said, said)
+    for number, name in ((0, "issuing"), (1, "issuing-1")):
+        with open(f"{s.dir}/certs/{name}.der", "rb") as f:
+            case(f"rollover.certificate_{number}_is_served", s.request("status", "GET", f"/ca/issuing-{number}.cer")[2] == f.read())
+    name = openssl("x509", "-inform", "DER", "-noout", "-ext", "authorityInfoAccess", given=new_der)[1]
+    case("rollover.certificates_name_their_own_issuer", "/ca/issuing-1.cer" in name, name)
     case("rollover.no_list_of_others", s.request("status", "GET", "/crl/issuing-2.crl")[0] == 404)
     case("rollover.revoked_is_off", " failed " in fleet.do("attest 1"))
     case("rollover.not_twice", ca(s, "rollover", "--root-key", key, "--passphrase-file", phrase)[0] == 1)
@@ -165,7 +187,8 @@ def drill(s, fleet, phrase):
     s.stop()
     s.keep_ports()
     db = sqlite3.connect(f"{s.dir}/store/bedplate.db")
-    db.execute("update certificate set not_after_ms = 1 where serial <> ?", (new_serial,))  # as if the week had passed
+    # As if the week had passed; keys that answer for the old one are no reason to keep it.
+    db.execute("update certificate set not_after_ms = 1 where serial <> ? and profile <> 'ocsp'", (new_serial,))
     db.commit()
     db.close()
     if os.geteuid() == 0:
@@ -180,6 +203,8 @@ def drill(s, fleet, phrase):
     case("rollover.new_certificate_counts", until(20, lambda: fleet.do("attest 2").startswith("attest 2 ok 2 active")))
     case("rollover.old_certificate_is_refused", " failed " in fleet.do("attest 0"))
     case("rollover.retirement_told", [r[0] for r in rows(s, "select count(*) from event where type = ?", RETIRED)] == [1])
+    code, said = status_of(s, "old", "issuing")
+    case("rollover.old_is_not_answered_for", "unauthorized" in said, said)
     case("rollover.old_list_is_gone", s.request("status", "GET", "/crl/issuing-0.crl")[0] == 404)
 
 

@@ -120,7 +120,7 @@ static bp_result read_settings(struct bp_site *site, bool *ret_has_old)
     *ret_has_old = s.issuing_old;
     (void)snprintf(site->crl_url, sizeof site->crl_url, "%s/crl/issuing-%u.crl", s.status_url, s.issuing_number);
     (void)snprintf(site->ocsp_url, sizeof site->ocsp_url, "%s/ocsp", s.status_url);
-    (void)snprintf(site->issuer_url, sizeof site->issuer_url, "%s/ca/issuing.cer", s.status_url);
+    (void)snprintf(site->issuer_url, sizeof site->issuer_url, "%s/ca/issuing-%u.cer", s.status_url, s.issuing_number);
     (void)snprintf(site->log_origin, sizeof site->log_origin, "%s/log", s.name);
     return BP_OK;
 }

@@ -71,7 +71,7 @@ struct bp_site {
     char status_url[BP_SITE_URL_MAX];  /* where revocation lists are served: "http://HOST:PORT" */
     char crl_url[BP_SITE_URL_MAX + 32]; /* of the issuing CA: status_url "/crl/issuing-N.crl", N its number */
     char ocsp_url[BP_SITE_URL_MAX + 32];   /* of the issuing CA: status_url "/ocsp" */
-    char issuer_url[BP_SITE_URL_MAX + 32]; /* of the issuing CA's certificate: status_url "/ca/issuing.cer" */
+    char issuer_url[BP_SITE_URL_MAX + 32]; /* of the issuing CA's certificate: status_url "/ca/issuing-N.cer" */
     char log_origin[BP_SITE_TEXT_MAX + 8]; /* name "/log": the origin line of heads */
     bool evaluation;
     char key_uri[BP_SITE_KEYS][BP_PKCS11_URI_MAX + 1]; /* empty: the key lies in its file */

@@ -193,7 +193,8 @@ struct bp_keeper {
     /* status */
     struct bp_k_ocsp ocsp[BP_K_OCSP_KEPT];
     uint32_t ocsp_open;
-    uint8_t ocsp_responder[BP_DIGEST_SIZE]; /* certificate that is recorded; zeros: none seen yet */
+    /* The certificates that are recorded, for the issuing CA and for the one before it; zeros: none seen yet. */
+    uint8_t ocsp_responder[2][BP_DIGEST_SIZE];
 
     uint64_t moved_commits; /* commits whose write-ahead log was moved into the database */
     int64_t moved_at;       /* monotonic */
@@ -302,6 +303,7 @@ void bp_k_est_nonce(struct bp_job *j);
 void bp_k_anchor(struct bp_job *j);
 void bp_k_root(struct bp_job *j);
 void bp_k_issuing(struct bp_job *j);
+void bp_k_issuing_of(struct bp_job *j);
 void bp_k_crl(struct bp_job *j);
 void bp_k_root_crl(struct bp_job *j);
 void bp_k_revoked(struct bp_job *j);

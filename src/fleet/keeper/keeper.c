@@ -59,6 +59,7 @@ static const struct endpoint table[] = {
      bp_k_ocsp_post},
     {"status", "GET", BP_K_OCSP_PATH "/", NULL, 0, false, LABEL_NEVER, bp_k_ocsp_get},
     {"status", "GET", "/ca/issuing.cer", NULL, 0, false, LABEL_NEVER, bp_k_issuing},
+    {"status", "GET", "/ca/issuing-#.cer", NULL, 0, false, LABEL_NEVER, bp_k_issuing_of},
     {"status", "GET", "/ca/root.cer", NULL, 0, false, LABEL_NEVER, bp_k_root},
 };
 

@@ -19,6 +19,7 @@
 
 struct ask {
     bool is_kept;
+    bool is_old; /* about the issuing CA before the one in force */
     uint8_t digest[BP_DIGEST_SIZE]; /* of what was asked of the signer */
     struct bp_msg_stated answer;    /* while the signer's answer lives */
 };
@@ -104,11 +105,11 @@ static bp_result status_of(struct bp_keeper *k, const struct bp_x509 *issuer, co
     return BP_OK;
 }
 
-/* NOT_FOUND: a question about another issuer. */
-static bp_result look(struct bp_keeper *k, const struct bp_ocsp_request *q, struct bp_msg_ocsp *ret)
+/* NOT_FOUND: a question about another issuer, or about two: one answers for one. */
+static bp_result look_under(struct bp_keeper *k, bp_span issuer_der, const struct bp_ocsp_request *q, struct bp_msg_ocsp *ret)
 {
     struct bp_x509 issuer;
-    BP_TRY(bp_x509_read(k->cfg.issuing_der, &issuer));
+    BP_TRY(bp_x509_read(issuer_der, &issuer));
     ret->nonce = q->nonce;
     ret->count = q->count;
     for (size_t i = 0; i < q->count; i++) {
@@ -120,6 +121,14 @@ static bp_result look(struct bp_keeper *k, const struct bp_ocsp_request *q, stru
         BP_TRY(status_of(k, &issuer, &q->id[i], &ret->status[i]));
     }
     return BP_OK;
+}
+
+/* The issuing CA in force, else the one before it while its certificates count. */
+static bp_result look(struct bp_keeper *k, const struct bp_ocsp_request *q, struct bp_msg_ocsp *ret, bool *ret_is_old)
+{
+    const bp_result r = look_under(k, k->cfg.issuing_der, q, ret);
+    *ret_is_old = bp_is(r, BP_E_NOT_FOUND) && k->cfg.issuing_old_der.n > 0;
+    return *ret_is_old ? look_under(k, k->cfg.issuing_old_der, q, ret) : r;
 }
 
 /* -- the signature --------------------------------------------------------------------------------- */
@@ -152,14 +161,15 @@ static bp_result record_once(struct bp_job *j)
 {
     struct bp_keeper *k = j->k;
     const struct ask *x = j->flow;
+    uint8_t *const known = k->ocsp_responder[x->is_old ? 1 : 0];
     uint8_t digest[BP_DIGEST_SIZE];
     BP_TRY(bp_hash(k->crypto, BP_HASH_SHA256, x->answer.cert, digest));
-    if (memcmp(digest, k->ocsp_responder, sizeof digest) == 0) {
+    if (memcmp(digest, known, sizeof digest) == 0) {
         return BP_OK;
     }
     const bp_result r = bp_k_act(k, record, j);
     if (!bp_failed(r) || bp_is(r, BP_E_EXISTS)) {
-        memcpy(k->ocsp_responder, digest, sizeof digest);
+        memcpy(known, digest, sizeof digest);
         return BP_OK;
     }
     return r;
@@ -230,7 +240,7 @@ static void ask(struct bp_job *j, bp_span der)
     }
     j->flow = x;
     j->flow_free = free_ask;
-    const bp_result r = look(j->k, &q, &m);
+    const bp_result r = look(j->k, &q, &m, &x->is_old);
     if (bp_failed(r)) {
         answer_error(j, bp_is(r, BP_E_NOT_FOUND) ? BP_OCSP_UNAUTHORIZED : BP_OCSP_INTERNAL);
         return;

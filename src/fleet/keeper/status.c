@@ -23,6 +23,30 @@ void bp_k_issuing(struct bp_job *j)
     bp_k_ok(j, BP_SPAN_STR("application/pkix-cert"), j->k->cfg.issuing_der);
 }
 
+/* The number in an address of issuing CAs; the row of the table saw that there are digits, and no other ones. The
+ * certificate of that one when it is in force, else empty. */
+static bp_span issuer_in(const struct bp_job *j, const char *before, unsigned *ret)
+{
+    const struct bp_keeper_config *cfg = &j->k->cfg;
+    unsigned which = 0;
+    for (size_t i = strlen(before); i < j->q.target.n && j->q.target.p[i] >= '0' && j->q.target.p[i] <= '9'; i++) {
+        which = which * 10 + (unsigned)(j->q.target.p[i] - '0');
+    }
+    *ret = which;
+    return which == cfg->issuing_number ? cfg->issuing_der : which + 1 == cfg->issuing_number ? cfg->issuing_old_der : BP_SPAN_EMPTY;
+}
+
+void bp_k_issuing_of(struct bp_job *j)
+{
+    unsigned which = 0;
+    const bp_span der = issuer_in(j, "/ca/issuing-", &which);
+    if (der.n == 0) {
+        bp_k_refuse(j, BP_P_NOT_FOUND, NULL);
+        return;
+    }
+    bp_k_ok(j, BP_SPAN_STR("application/pkix-cert"), der);
+}
+
 void bp_k_log_certificate(struct bp_job *j)
 {
     bp_k_ok(j, BP_SPAN_STR("application/pkix-cert"), j->k->cfg.log_der);
@@ -30,18 +54,12 @@ void bp_k_log_certificate(struct bp_job *j)
 
 void bp_k_crl(struct bp_job *j)
 {
-    const struct bp_keeper_config *cfg = &j->k->cfg;
     char name[BP_K_ISSUER_TEXT];
     unsigned which = 0;
     uint64_t number = 0;
     int64_t at = 0;
     bp_span der = BP_SPAN_EMPTY;
-    /* The row of the table saw that there are digits, and no other ones. */
-    for (size_t i = sizeof "/crl/issuing-" - 1; i < j->q.target.n && j->q.target.p[i] >= '0' && j->q.target.p[i] <= '9'; i++) {
-        which = which * 10 + (unsigned)(j->q.target.p[i] - '0');
-    }
-    const bool is_old = cfg->issuing_old_der.n > 0 && which + 1 == cfg->issuing_number;
-    if (which != cfg->issuing_number && !is_old) {
+    if (issuer_in(j, "/crl/issuing-", &which).n == 0) {
         bp_k_refuse(j, BP_P_NOT_FOUND, NULL);
         return;
     }
@@ -82,6 +100,19 @@ static bool serial_of(bp_span name, uint8_t ret[BP_SERIAL_MAX], size_t *ret_n)
     return true;
 }
 
+/* Whether it is of an issuing CA in force: the present one, or the one before it. */
+static bool is_ours(const struct bp_keeper *k, const struct bp_x509 *cert)
+{
+    const bp_span ders[] = {k->cfg.issuing_der, k->cfg.issuing_old_der};
+    struct bp_x509 issuer;
+    for (size_t i = 0; i < 2; i++) {
+        if (ders[i].n > 0 && !bp_failed(bp_x509_read(ders[i], &issuer)) && bp_span_equal(cert->issuer, issuer.subject)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* A certificate that is revoked: whoever acts on the list needs to know whom it names. Of others nothing is said. */
 void bp_k_revoked(struct bp_job *j)
 {
@@ -89,13 +120,12 @@ void bp_k_revoked(struct bp_job *j)
     uint8_t serial[BP_SERIAL_MAX];
     size_t n = 0;
     struct bp_certificate c = {0};
-    struct bp_x509 cert, issuer;
+    struct bp_x509 cert;
     bp_span der = BP_SPAN_EMPTY;
     const size_t prefix = sizeof BP_K_REVOKED_PATH - 1;
     const bp_span name = bp_span_sub(j->q.target, prefix, j->q.target.n - prefix);
     if (!serial_of(name, serial, &n) || bp_failed(bp_store_cert(k->store, bp_span_of(serial, n), &c, &der)) ||
-        c.state != BP_CERT_REVOKED || bp_failed(bp_x509_read(der, &cert)) ||
-        bp_failed(bp_x509_read(k->cfg.issuing_der, &issuer)) || !bp_span_equal(cert.issuer, issuer.subject)) {
+        c.state != BP_CERT_REVOKED || bp_failed(bp_x509_read(der, &cert)) || !is_ours(k, &cert)) {
         bp_k_refuse(j, BP_P_NOT_FOUND, NULL);
         return;
     }

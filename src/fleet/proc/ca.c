@@ -250,13 +250,14 @@ struct living {
     int64_t last_ms;
 };
 
-/* What was recorded and is not in the store may have been issued: it counts for as long as it could last. */
+/* What was recorded and is not in the store may have been issued: it counts for as long as it could last. Keys that answer
+ * for the old one do not count: they are needed no longer than what they answer about. */
 static bp_result count_living(void *self, const struct bp_issued *e)
 {
     struct living *x = self;
     struct bp_certificate c;
     bp_span der;
-    if (memcmp(e->issuer, x->key_id, sizeof x->key_id) != 0) {
+    if (memcmp(e->issuer, x->key_id, sizeof x->key_id) != 0 || e->profile == BP_CERT_OCSP) {
         return BP_OK;
     }
     const bp_result r = bp_store_cert(x->store, BP_SPAN_OF(e->serial), &c, &der);

@@ -61,13 +61,13 @@ static bp_result keep(void *self, bp_span serial, bp_span tbs, const struct bp_i
     return bp_record_add(s->record, &e);
 }
 
-enum bp_ca_rule ca_make(struct bp_ca_signer *s, struct bp_key *key, enum bp_site_cert by, const struct bp_cert_request *q,
+enum bp_ca_rule ca_make(struct bp_ca_signer *s, struct bp_key *key, bp_span by, const struct bp_cert_request *q,
                         uint8_t ret[BP_CERT_MAX], size_t *ret_n)
 {
     const struct bp_signer signer = bp_key_signer(key);
     const struct bp_cert_record record = {s, keep};
     struct bp_issuer issuer;
-    if (bp_failed(bp_issuer_of(s->site->cert[by], &signer, &issuer))) {
+    if (bp_failed(bp_issuer_of(by, &signer, &issuer))) {
         return BP_CA_INTERNAL;
     }
     const bp_result r = bp_cert_issue_recorded(s->crypto, s->entropy, &issuer, q, &record, ret, BP_CERT_MAX, ret_n);
@@ -84,7 +84,7 @@ enum bp_ca_rule ca_certify(struct bp_ca_signer *s, struct bp_key *key, enum bp_s
 {
     uint8_t cert[BP_CERT_MAX];
     size_t n = 0;
-    const enum bp_ca_rule rule = ca_make(s, key, by, q, cert, &n);
+    const enum bp_ca_rule rule = ca_make(s, key, s->site->cert[by], q, cert, &n);
     return rule != BP_CA_NONE ? rule : ca_answer_bytes(s, bp_span_of(cert, n));
 }
 
@@ -394,7 +394,8 @@ void bp_ca_signer_free(struct bp_ca_signer *s)
         bp_key_free(s->operators);
         bp_key_free(s->brownfield);
         bp_key_free(s->bind);
-        bp_key_free(s->status);
+        bp_key_free(s->responder[0].key);
+        bp_key_free(s->responder[1].key);
         bp_anchors_free(s->anchors);
         bp_record_free(s->record);
         bp_free_secret(s->pending, s->pending == NULL ? 0 : BP_CA_PENDING_MAX * sizeof *s->pending);

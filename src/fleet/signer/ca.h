@@ -28,6 +28,14 @@ struct ca_pending {
     uint8_t ak[BP_AKBINDING_AK_MAX];
 };
 
+/* The key by which answers for one issuing key are signed; made at need, only in memory, and certified for days. */
+struct ca_responder {
+    struct bp_key *key;
+    int64_t since_ms;
+    size_t cert_n;
+    uint8_t cert[BP_CERT_MAX];
+};
+
 #define CA_SCRATCH BP_COSE_SCRATCH(2 * BP_COSE_MAX_PROTECTED, BP_MSG_SIGNED_MAX, 0)
 
 struct bp_ca_signer {
@@ -37,17 +45,13 @@ struct bp_ca_signer {
     const struct bp_clock *clock;
     struct bp_anchors *anchors;
     struct bp_key *issuing, *operators, *brownfield, *bind;
-    struct bp_key *issuing_old; /* of the issuing CA before this one, for its lists only; NULL: none */
+    struct bp_key *issuing_old; /* of the issuing CA before this one, for its lists and answers only; NULL: none */
     uint8_t bind_kid[BP_SHA256_SIZE];
     uint8_t result_kid[BP_SHA256_SIZE];
     struct bp_pubkey result_key; /* into the site */
     uint64_t crl_number;
     struct bp_record *record; /* of what is about to be signed */
-    /* The key that answers for the issuing key are signed by; made at need, only in memory, and certified for days. */
-    struct bp_key *status;
-    int64_t status_ms; /* since when */
-    size_t status_cert_n;
-    uint8_t status_cert[BP_CERT_MAX];
+    struct ca_responder responder[2]; /* for the issuing CA, and for the one before it */
     enum bp_ca_rule rule;
     struct ca_pending *pending;
     uint8_t *scratch; /* CA_SCRATCH */
@@ -70,8 +74,8 @@ enum bp_ca_rule ca_unsigned(bp_result r);
 /* A request for a certificate: P-256 and signed by its own key. */
 enum bp_ca_rule ca_read_csr(struct bp_ca_signer *s, bp_span der, struct bp_csr *ret);
 
-/* Makes a certificate by key, which is by's, and has it recorded. */
-enum bp_ca_rule ca_make(struct bp_ca_signer *s, struct bp_key *key, enum bp_site_cert by, const struct bp_cert_request *q,
+/* Makes a certificate by key, which is that of the certificate by, and has it recorded. */
+enum bp_ca_rule ca_make(struct bp_ca_signer *s, struct bp_key *key, bp_span by, const struct bp_cert_request *q,
                         uint8_t ret[BP_CERT_MAX], size_t *ret_n);
 /* The same, and puts it into the answer. */
 enum bp_ca_rule ca_certify(struct bp_ca_signer *s, struct bp_key *key, enum bp_site_cert by,

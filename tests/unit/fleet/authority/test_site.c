@@ -77,7 +77,7 @@ BP_CASE(made_and_read_back)
     BP_CHECK(site->evaluation && strcmp(site->log_origin, "localhost/log") == 0);
     BP_CHECK(strcmp(site->crl_url, "http://localhost:8446/crl/issuing-0.crl") == 0);
     BP_CHECK(strcmp(site->ocsp_url, "http://localhost:8446/ocsp") == 0);
-    BP_CHECK(strcmp(site->issuer_url, "http://localhost:8446/ca/issuing.cer") == 0);
+    BP_CHECK(strcmp(site->issuer_url, "http://localhost:8446/ca/issuing-0.cer") == 0);
     BP_CHECK(strlen(passphrase) == BP_SITE_CODE && strspn(passphrase, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == BP_SITE_CODE);
     BP_CHECK(bp_site_owner_key(site) != NULL && strcmp(bp_site_owner_key(site), "root-key.pem") == 0);
     uint8_t hash[32];

@@ -21,22 +21,33 @@ static X509 *parse(bp_span der)
     return d2i_X509(NULL, &p, (long)der.n);
 }
 
-static bool put_question(bp_span issuer_der, bp_span serial, bool with_nonce)
+static bool add_id(OCSP_REQUEST *q, bp_span issuer_der, bp_span serial)
 {
     X509 *issuer = parse(issuer_der);
     BIGNUM *bn = BN_bin2bn(serial.p, (int)serial.n, NULL);
     ASN1_INTEGER *number = BN_to_ASN1_INTEGER(bn, NULL);
-    OCSP_REQUEST *q = OCSP_REQUEST_new();
     OCSP_CERTID *id = OCSP_cert_id_new(EVP_sha1(), X509_get_subject_name(issuer), X509_get0_pubkey_bitstr(issuer), number);
-    unsigned char *at = question;
-    bool ok = OCSP_request_add0_id(q, id) != NULL && (!with_nonce || OCSP_request_add1_nonce(q, NULL, 16) == 1);
-    const int n = i2d_OCSP_REQUEST(q, NULL);
-    ok = ok && n > 0 && n <= (int)sizeof question && i2d_OCSP_REQUEST(q, &at) == n;
-    question_n = n > 0 ? (size_t)n : 0;
-    OCSP_REQUEST_free(q);
+    const bool ok = OCSP_request_add0_id(q, id) != NULL;
     ASN1_INTEGER_free(number);
     BN_free(bn);
     X509_free(issuer);
+    return ok;
+}
+
+static bool write_question(OCSP_REQUEST *q)
+{
+    unsigned char *at = question;
+    const int n = i2d_OCSP_REQUEST(q, NULL);
+    question_n = n > 0 ? (size_t)n : 0;
+    return n > 0 && n <= (int)sizeof question && i2d_OCSP_REQUEST(q, &at) == n;
+}
+
+static bool put_question(bp_span issuer_der, bp_span serial, bool with_nonce)
+{
+    OCSP_REQUEST *q = OCSP_REQUEST_new();
+    bool ok = add_id(q, issuer_der, serial) && (!with_nonce || OCSP_request_add1_nonce(q, NULL, 16) == 1);
+    ok = ok && write_question(q);
+    OCSP_REQUEST_free(q);
     return ok;
 }
 
@@ -65,12 +76,14 @@ static int said(const struct world_reply *r)
     OCSP_REQUEST *asked = d2i_OCSP_REQUEST(NULL, &asked_p, (long)question_n);
     X509 *root = parse(w->plant.site->cert[BP_SITE_CERT_ROOT]);
     X509 *issuing = parse(w->plant.site->cert[BP_SITE_CERT_ISSUING]);
+    X509 *old = w->plant.site->issuing_old.n > 0 ? parse(w->plant.site->issuing_old) : NULL;
     X509_STORE *store = X509_STORE_new();
     X509_VERIFY_PARAM *param = X509_STORE_get0_param(store);
     STACK_OF(X509) *more = sk_X509_new_null();
     int status = -1;
     X509_VERIFY_PARAM_set_time(param, (time_t)(w->plant.sim.wall_ms / 1000));
     if (basic != NULL && asked != NULL && X509_STORE_add_cert(store, root) == 1 && sk_X509_push(more, issuing) > 0 &&
+        (old == NULL || sk_X509_push(more, old) > 0) &&
         OCSP_basic_verify(basic, more, store, 0) == 1 && OCSP_check_nonce(asked, basic) > 0 && OCSP_resp_count(basic) == 1) {
         status = OCSP_single_get0_status(OCSP_resp_get0(basic, 0), NULL, NULL, NULL, NULL);
     }
@@ -78,6 +91,7 @@ static int said(const struct world_reply *r)
     X509_STORE_free(store);
     X509_free(root);
     X509_free(issuing);
+    X509_free(old);
     OCSP_REQUEST_free(asked);
     OCSP_BASICRESP_free(basic);
     OCSP_RESPONSE_free(o);
@@ -319,6 +333,64 @@ BP_CASE(only_revoked_certificates_are_shown)
     }
 }
 
+static bool roll(enum bp_key_type type)
+{
+    struct bp_site *old = NULL;
+    const bool ok = plant_roll(&w->plant, type, &old) && world_restart(w, true);
+    if (old != w->plant.site) {
+        bp_site_free(old);
+    }
+    return ok;
+}
+
+static bool put_two(bp_span issuer, bp_span serial, bp_span other_issuer, bp_span other_serial)
+{
+    OCSP_REQUEST *q = OCSP_REQUEST_new();
+    const bool ok = add_id(q, issuer, serial) && add_id(q, other_issuer, other_serial) && write_question(q);
+    OCSP_REQUEST_free(q);
+    return ok;
+}
+
+/* After a roll-over: what the issuing CA before issued is answered for by a key of its own, until it is taken out. */
+BP_CASE(what_the_one_before_issued_is_answered_for)
+{
+    char target[64] = "/ca/revoked/";
+    BP_NEED(stage() && stage_join(0) && stage_join(1));
+    const uint64_t before = world_events(w, BP_EV_STATUS_KEY, 0);
+    BP_NEED(roll(BP_KEY_P384) && stage_join(2));
+    const bp_span old = w->plant.site->issuing_old;
+    for (size_t i = 0; i < 2; i++) { /* the second time from what was kept, and no key is recorded again */
+        BP_NEED(put_question(old, g[0].cert.serial, false));
+        BP_CHECK(said(post()) == V_OCSP_CERTSTATUS_GOOD);
+        BP_NEED(put_question(issuing(), g[2].cert.serial, true));
+        BP_CHECK(said(post()) == V_OCSP_CERTSTATUS_GOOD);
+        BP_NEED(put_question(old, g[1].cert.serial, true));
+        BP_CHECK(said(post()) == V_OCSP_CERTSTATUS_GOOD);
+    }
+    BP_CHECK(world_events(w, BP_EV_STATUS_KEY, 0) == before + 2);
+    BP_NEED(put_question(old, g[2].cert.serial, false)); /* the new one's serial is none of the old one's, and the other way */
+    BP_CHECK(said(post()) == V_OCSP_CERTSTATUS_UNKNOWN);
+    BP_NEED(put_question(issuing(), g[0].cert.serial, false));
+    BP_CHECK(said(post()) == V_OCSP_CERTSTATUS_UNKNOWN);
+    BP_NEED(put_two(old, g[0].cert.serial, issuing(), g[2].cert.serial));
+    BP_CHECK(outcome(post()) == OCSP_RESPONSE_STATUS_UNAUTHORIZED);
+    BP_CHECK(world_revoke(w, g[0].rig.device_id));
+    BP_NEED(put_question(old, g[0].cert.serial, false));
+    BP_CHECK(said(post()) == V_OCSP_CERTSTATUS_REVOKED);
+    for (size_t i = 0; i < g[0].cert.serial.n; i++) {
+        (void)snprintf(target + 12 + 2 * i, sizeof target - 12 - 2 * i, "%02x", g[0].cert.serial.p[i]);
+    }
+    (void)snprintf(target + 12 + 2 * g[0].cert.serial.n, 5, ".cer");
+    BP_CHECK(get_target(target)->http.status == 200);
+    BP_CHECK(bp_span_equal(get_target("/ca/issuing-0.cer")->http.body, old));
+    BP_CHECK(bp_span_equal(get_target("/ca/issuing-1.cer")->http.body, issuing()));
+    BP_CHECK(bp_span_equal(get_target("/ca/issuing.cer")->http.body, issuing()));
+    BP_CHECK(get_target("/ca/issuing-2.cer")->http.status == 404);
+    BP_NEED(roll(BP_KEY_NONE));
+    BP_CHECK(outcome(post()) == OCSP_RESPONSE_STATUS_UNAUTHORIZED);
+    BP_CHECK(get_target("/ca/issuing-0.cer")->http.status == 404 && get_target(target)->http.status == 404);
+}
+
 /* clang-format off */
 BP_SUITE(keeper_status,
     BP_RUN(good_until_revoked_then_at_once)
@@ -335,5 +407,6 @@ BP_SUITE(keeper_status,
     BP_RUN(a_list_that_cannot_be_made_is_an_alarm_once)
     BP_RUN(the_roots_list_names_nobody)
     BP_RUN(only_revoked_certificates_are_shown)
+    BP_RUN(what_the_one_before_issued_is_answered_for)
     stage_end();)
 /* clang-format on */

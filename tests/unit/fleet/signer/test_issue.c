@@ -315,7 +315,7 @@ static void check_certificate(int64_t not_before_ms)
     BP_CHECK(memmem(x.subject.p, x.subject.n, PSEUDONYM, 32) != NULL && memmem(der.p, der.n, "asked for", 9) == NULL);
     BP_CHECK(memmem(der.p, der.n, "http://localhost:8446/crl/issuing-0.crl", 39) != NULL);
     BP_CHECK(memmem(der.p, der.n, "http://localhost:8446/ocsp", 26) != NULL);
-    BP_CHECK(memmem(der.p, der.n, "http://localhost:8446/ca/issuing.cer", 36) != NULL);
+    BP_CHECK(memmem(der.p, der.n, "http://localhost:8446/ca/issuing-0.cer", 38) != NULL);
 }
 
 BP_CASE(a_good_request_gets_a_certificate)
