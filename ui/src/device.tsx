@@ -7,7 +7,7 @@ import { Chain } from './chain';
 import { useApp, useIsAdmin, useLoaded, useTitle } from './context';
 import { Root } from './fleet';
 import type { Device as DeviceData, Event, Summary, Verdict } from './model';
-import { digest, effectLabel, isSpareFor, ms, nameOf, rootText, severityLabel, stateLabel, trustLabel } from './model';
+import { applications, certificateLabel, digest, effectLabel, isSpareFor, ms, nameOf, rootText, severityLabel, stateLabel, trustLabel } from './model';
 import { Age, Badge, Copyable, Dialog, Icon, Link, Loading, Problem, Reason, ShortId } from './parts';
 import { pathOf } from './route';
 
@@ -259,6 +259,30 @@ const KEYS: Readonly<Record<string, string>> = {
     ek: 'Endorsement key', ak: 'Attestation key', ldevid: 'Session key (LDevID)', idevid: 'Maker’s key (IDevID)', brownfield: 'Brownfield key',
 };
 
+/** What programs of the device hold certificates for; they go on while this server is away. */
+function Applications({ all }: { all: DeviceData['certificates'] }): JSX.Element | null {
+    const list = applications(all);
+    return list.length === 0 ? null : (
+        <>
+            <h3>Certificates of applications</h3>
+            <p class="muted">They hold while this server is away, until their end.</p>
+            <table class="list">
+                <caption class="sr">The newest certificate of each service</caption>
+                <thead><tr><th scope="col">Service</th><th scope="col">State</th><th scope="col">Ends</th></tr></thead>
+                <tbody>
+                    {list.map((c) => (
+                        <tr key={c.serial}>
+                            <td>{c.service} <span class="muted">{c.profile}</span></td>
+                            <td><Badge label={certificateLabel(c, Date.now())} /></td>
+                            <td><Age at={ms(c.not_after)} /></td>
+                        </tr>
+                    ))}
+                </tbody>
+            </table>
+        </>
+    );
+}
+
 function Facts(props: { device: DeviceData }): JSX.Element {
     const d = props.device;
     return (
@@ -283,12 +307,13 @@ function Facts(props: { device: DeviceData }): JSX.Element {
                 ? (
                     <dl>
                         <dt>For</dt><dd>{d.certificate.profile}{d.certificate.profile === 'brownfield' && ' (not appraised)'}</dd>
-                        <dt>State</dt><dd><Badge label={d.certificate.state === 'good' ? { look: 'ok', text: 'Good', meaning: '' } : { look: 'off', text: 'Revoked', meaning: '' }} /></dd>
+                        <dt>State</dt><dd><Badge label={certificateLabel(d.certificate, Date.now())} /></dd>
                         <dt>Valid</dt><dd>from <Age at={ms(d.certificate.not_before)} />, ends <Age at={ms(d.certificate.not_after)} /></dd>
                         <dt>Serial</dt><dd><code>{d.certificate.serial}</code></dd>
                     </dl>
                 )
                 : <p class="muted">None.</p>}
+            <Applications all={d.certificates} />
             <h3>Keys</h3>
             {d.keys.length === 0
                 ? <p class="muted">None known.</p>

@@ -29,6 +29,9 @@ export interface Summary {
 export interface Finding { code: string; effect: string; text: string; at: number | null }
 export interface Tile { tile: string; state: string; text: string; age_ms: number | null; evidence: string; does_not_prove: string }
 
+/** service: what the certificate of an application is for; null: it is the management certificate. */
+export interface Certificate { serial: string; profile: string; service: string | null; not_before: string; not_after: string; state: string }
+
 export interface Device extends Summary {
     source: string;
     quarantine: { since: string; reason: string; automatic: boolean; before: string } | null;
@@ -37,7 +40,8 @@ export interface Device extends Summary {
     claims: Record<string, number | string | null>;
     root: { class: string; kind: string; does_not_prove: string };
     keys: { role: string; spki: string; since: string | null }[];
-    certificate: { serial: string; profile: string; not_before: string; not_after: string; state: string } | null;
+    certificate: Certificate | null;
+    certificates: Certificate[];
     releases: string[];
     info: Record<string, string>;
     chain: Tile[];
@@ -85,6 +89,32 @@ const TRUST_LABELS: Readonly<Record<Trust, Label>> = {
 /** The label of a tier, of trust, or of a tile's state. A word that is not known is "not appraised". */
 export function trustLabel(word: string | undefined): Label {
     return Object.hasOwn(TRUST_LABELS, word ?? '') ? TRUST_LABELS[word as Trust] : TRUST_LABELS.none;
+}
+
+const CERTIFICATE_LABELS: Readonly<Record<string, Label>> = {
+    good: { look: 'ok', text: 'Good', meaning: 'In force.' },
+    suspended: { look: 'warn', text: 'Suspended', meaning: 'Refused while the device is in quarantine, good again after.' },
+    revoked: { look: 'off', text: 'Revoked', meaning: 'Off, for good.' },
+};
+
+/** What a certificate is worth now. A state that is not known does not look good. */
+export function certificateLabel(c: Certificate, now: number): Label {
+    if (c.state === 'good' && ms(c.not_after) < now) {
+        return { look: 'silent', text: 'Ended', meaning: 'Its time is over and it was not renewed.' };
+    }
+    return Object.hasOwn(CERTIFICATE_LABELS, c.state) ? CERTIFICATE_LABELS[c.state] as Label : { look: 'none', text: c.state || 'Unknown', meaning: '' };
+}
+
+/** The one that counts of each service, by name; those before it only run out. */
+export function applications(all: readonly Certificate[]): Certificate[] {
+    const newest = new Map<string, Certificate>();
+    for (const c of all) {
+        const before = c.service === null ? undefined : newest.get(c.service);
+        if (c.service !== null && (before === undefined || ms(c.not_before) > ms(before.not_before))) {
+            newest.set(c.service, c);
+        }
+    }
+    return [...newest.values()].sort((a, b) => (a.service ?? '').localeCompare(b.service ?? ''));
 }
 
 /** A link of the chain is in order or not; "trusted" is said of a device only. */

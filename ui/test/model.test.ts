@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { problemOf } from '../src/api';
 import {
-    acceptanceLabel, brokenAt, count, digest, effectLabel, groups, isHardware, isSpareFor, ms, nameOf, offsetOf, placeIn, policyYaml, rootText, stateLabel, tileWord, trustLabel,
+    acceptanceLabel, applications, brokenAt, certificateLabel, count, digest, effectLabel, groups, isHardware, isSpareFor, ms, nameOf, offsetOf, placeIn, policyYaml, rootText, stateLabel, tileWord, trustLabel,
 } from '../src/model';
-import type { Summary, Tile } from '../src/model';
+import type { Certificate, Summary, Tile } from '../src/model';
 
 const tile = (state: string): Tile => ({ tile: 'boot', state, text: '', age_ms: null, evidence: '', does_not_prove: '' });
 
@@ -144,4 +144,25 @@ test('a problem is told whatever the body is', () => {
     const p = problemOf(400, { code: 'value', title: 'Not accepted', detail: 'zone is missing', action: 'Name a zone.' });
     assert.deepEqual([p.code, p.message, p.help, p.isSignedOut], ['value', 'zone is missing', 'Name a zone.', false]);
     assert.ok(problemOf(401, {}).isSignedOut);
+});
+
+const cert = (service: string | null, from: string, state = 'good'): Certificate => ({
+    serial: `${service}${from}`, profile: 'app-client', service, not_before: from, not_after: '2026-02-01T00:00:00Z', state,
+});
+
+test('of each service the newest certificate counts, and the management one is none of them', () => {
+    const all = [cert('opc', '2026-01-01T00:00:00Z'), cert(null, '2026-01-09T00:00:00Z'), cert('mqtt', '2026-01-02T00:00:00Z'),
+        cert('opc', '2026-01-03T00:00:00Z', 'suspended'), cert('opc', '2026-01-02T00:00:00Z')];
+    assert.deepEqual(applications(all).map((c) => [c.service, c.not_before, c.state]),
+        [['mqtt', '2026-01-02T00:00:00Z', 'good'], ['opc', '2026-01-03T00:00:00Z', 'suspended']]);
+    assert.deepEqual(applications([]), []);
+});
+
+test('only a certificate in force looks good', () => {
+    const end = Date.parse('2026-02-01T00:00:00Z');
+    assert.equal(certificateLabel(cert('a', '2026-01-01T00:00:00Z'), end - 1).look, 'ok');
+    assert.equal(certificateLabel(cert('a', '2026-01-01T00:00:00Z'), end + 1).text, 'Ended');
+    for (const state of ['suspended', 'revoked', 'constructor', '', 'expired']) {
+        assert.notEqual(certificateLabel(cert('a', '2026-01-01T00:00:00Z', state), end - 1).look, 'ok', state);
+    }
 });
