@@ -97,6 +97,29 @@ static void try_time(bp_span in)
     bp_wr wr = bp_wr_over(out, sizeof out);
     put_time(&wr, tag, t);
     FUZZ_HOLDS(bp_span_equal(bp_wr_span(&wr), bp_span_sub(in, 0, in.n - bp_rd_left(&rd))));
+    if (t >= 0) { /* the writer of ours has one form, and the same calendar */
+        uint8_t ours[17];
+        bp_wr general = bp_wr_over(out, sizeof out);
+        bp_wr own = bp_wr_over(ours, sizeof ours);
+        put_time(&general, BP_DER_GENTIME, t);
+        bp_der_put_time(&own, t);
+        FUZZ_HOLDS(bp_span_equal(bp_wr_span(&own), bp_wr_span(&general)));
+    }
+}
+
+/* Elements one after another are the input, without a gap. */
+static void try_elements(bp_span in)
+{
+    size_t at = 0;
+    bp_rd rd = bp_rd_over(in);
+    while (bp_rd_left(&rd) > 0 && !bp_failed(bp_rd_state(&rd))) {
+        const bp_span whole = bp_der_get_any(&rd);
+        if (!bp_failed(bp_rd_state(&rd))) {
+            FUZZ_HOLDS(whole.p == in.p + at && whole.n >= 2);
+            at += whole.n;
+        }
+    }
+    FUZZ_HOLDS(bp_failed(bp_rd_state(&rd)) || at == in.n);
 }
 
 /* What stands between two parts that were read. */
@@ -261,5 +284,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     try_ecdsa(in, 32);
     try_ecdsa(in, 48);
     try_time(in);
+    try_elements(in);
     return 0;
 }
