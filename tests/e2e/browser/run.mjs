@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // tests/e2e/browser/run - the operators' page in a real Chromium against a running server.
 //
-//     node run.mjs --url URL --code CODE --devices N [--red NAME] [--attack COMMAND] [--root FILE] [--shots DIR]
+//     node run.mjs --url URL --code CODE --devices N [--red NAME] [--service NAME] [--attack COMMAND] [--root FILE] [--shots DIR]
 //                  [--wait SECONDS] [--chromium PROGRAM]
 //
 //   --devices   how many devices must show before it goes on
@@ -11,6 +11,7 @@
 //               printed for whoever waits for it
 //   --root      the server's root certificate (PEM or DER): the server must prove itself with it. Without it, Chromium is
 //               told to accept any certificate
+//   --service   an application that the device named by --red holds a certificate for
 //   --shots     keep a picture of each view there
 //
 // Prints "ok browser.NAME", "not ok browser.NAME: why"; exits 0 only when nothing failed. It signs in once: CODE is spent.
@@ -26,7 +27,7 @@ import { fileURLToPath } from 'node:url';
 const here = dirname(fileURLToPath(import.meta.url));
 
 function options(argv) {
-    const o = { url: '', code: '', devices: 1, red: '', attack: '', root: '', shots: '', wait: 120, chromium: '/usr/bin/chromium' };
+    const o = { url: '', code: '', devices: 1, red: '', service: '', attack: '', root: '', shots: '', wait: 120, chromium: '/usr/bin/chromium' };
     for (let i = 0; i < argv.length; i += 2) {
         const name = argv[i].replace(/^--/, '');
         if (!argv[i].startsWith('--') || !Object.hasOwn(o, name) || argv[i + 1] === undefined) {
@@ -300,6 +301,15 @@ async function devicePage(name) {
         }
         need(/Does not prove/.test(await page.locator('.chain').innerText()), 'no tile says what it does not prove');
     });
+    if (o.service !== '') {
+        await test('the_certificate_of_its_application_is_shown', async () => {
+            const row = page.locator('tr', { has: page.getByRole('cell', { name: o.service }) });
+            await until('good, or suspended with its device', async () => {
+                const text = await row.innerText();
+                return /Quarantined/.test(await stateShown()) ? /Suspended/.test(text) : /Good/.test(text);
+            }, 15_000);
+        });
+    }
     await test('the_reason_is_the_first_thing_below_the_name', async () => need((await page.locator('#why').innerText()).trim().length > 8, 'no reason'));
     await test('times_show_the_moment_on_focus', async () => {
         const age = page.locator('.facts time.age').first();

@@ -17,7 +17,7 @@ import server as s  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 AGENT, CLI = f"{s.BIN}/bedplate-agent", f"{s.BIN}/bedplate"
-ZONE, MODEL = "hall-1", "process"
+ZONE, MODEL, SERVICE = "hall-1", "process", "historian"
 
 
 def run(*words, **more):
@@ -90,6 +90,9 @@ def prepare(server, devices, facts, top):
     for d in devices:
         made = json.loads(run(CLI, "device", "invite", "--zone", ZONE, "--model", MODEL, "--name", d.name, "--json", *config))
         d.enroll(server, facts["root"], made["code"])
+    run(CLI, "service", "add", SERVICE, "--profile", "app-client", *config)
+    for d in devices:
+        run(AGENT, "service", "add", SERVICE, "--state", d.state, "--out", f"{d.state}-{SERVICE}")
     return json.loads(run(CLI, "operator", "code", "--role", "admin", "--name", "browser", "--json", *config))["code"]
 
 
@@ -114,7 +117,7 @@ def main():
         red = devices[1]
         shots = ["--shots", os.environ["BP_SHOTS"]] if "BP_SHOTS" in os.environ else []
         return subprocess.run(["node", f"{HERE}/run.mjs", "--url", f"https://localhost:{server.ports['operate']}", "--code", code,
-                               "--devices", "2", "--red", red.name, "--root", f"{server.dir}/certs/root.der", *shots,
+                               "--devices", "2", "--red", red.name, "--service", SERVICE, "--root", f"{server.dir}/certs/root.der", *shots,
                                "--attack", f"python3 {HERE}/with_server.py --attack {red.dir} {red.tcti}"], check=False).returncode
     except (RuntimeError, OSError, subprocess.TimeoutExpired, KeyError, ValueError) as e:
         print(f"not ok browser.setup: {e}")
