@@ -15,7 +15,8 @@
  *     grab I                 asks over its certificate for one for a key that no evidence vouched for
  *     exporter I             that of its connection
  *     work FROM TO           one process a gateway attests without pause (joining first where needed) until
- *     rest                   ends them; each acknowledged answer was told by a line "acked I ..."
+ *     rest [FROM TO]         ends them; each acknowledged answer was told by a line "acked I ..."
+ *     renew FROM TO          as work, but each turn is evidence for another key and a certificate for it
  * A failure says where: "join I failed STEP STATUS CODE". */
 #include "unit/fleet/keeper/world.h"
 
@@ -47,6 +48,7 @@ struct session {
     struct bp_client *enrol, *device;
     uint8_t key[1024]; /* of the certificate in device_tls */
     bool has_joined;
+    bool renews; /* its worker does, in each turn */
     pid_t worker;
 };
 
@@ -205,6 +207,23 @@ static bool attest_anew(unsigned i)
     return turn_of(i) && device_client(now) && gateway_nonce(now->gateway)->http.status == 200 && attest(i);
 }
 
+/* Evidence that vouches for another key, and a certificate for that one, which the next connection shows. */
+static bool renew(unsigned i)
+{
+    if (!turn_of(i) || !device_client(now) || gateway_nonce(now->gateway)->http.status != 200) {
+        return false;
+    }
+    step = "connect";
+    reply.http.status = 0;
+    used_seq = now->gateway->rig.seq;
+    if (!bind_to_connection(now) || gateway_vouch(now->gateway)->http.status != 200 ||
+        gateway_reenrol(now->gateway)->http.status != 200) {
+        return false;
+    }
+    forget_device_client(now);
+    return true;
+}
+
 static bool join(unsigned i)
 {
     if (!turn_of(i)) {
@@ -289,8 +308,8 @@ static void work(unsigned i)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     for (;;) {
         const bool had = s->has_joined;
-        const bool good = had ? attest_anew(i) : join(i);
-        if (good && !had) {
+        const bool good = !had ? join(i) : s->renews ? renew(i) : attest_anew(i);
+        if (good && (!had || s->renews)) {
             printf("acked %u certificate ", i);
             tell_hex(s->gateway->cert.serial);
             printf("\n");
@@ -313,10 +332,11 @@ static void work(unsigned i)
     }
 }
 
-static void start_work(unsigned from, unsigned to)
+static void start_work(unsigned from, unsigned to, bool renews)
 {
     for (unsigned i = from; i < to && i < count; i++) {
         fflush(stdout);
+        session[i].renews = renews;
         session[i].worker = fork();
         if (session[i].worker == 0) {
             work(i);
@@ -325,9 +345,9 @@ static void start_work(unsigned from, unsigned to)
     printf("working\n");
 }
 
-static void rest(void)
+static void rest(unsigned from, unsigned to)
 {
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = from; i < to && i < count; i++) {
         if (session[i].worker > 0) {
             kill(session[i].worker, SIGKILL);
             waitpid(session[i].worker, NULL, 0);
@@ -423,9 +443,9 @@ static bool act(const char *line)
         }
         printf("forge ok\n");
     } else if (strcmp(word, "rest") == 0) {
-        rest();
-    } else if (strcmp(word, "work") == 0 && n == 3) {
-        start_work(a, b);
+        rest(a, n == 3 ? b : count);
+    } else if ((strcmp(word, "work") == 0 || strcmp(word, "renew") == 0) && n == 3) {
+        start_work(a, b, word[0] == 'r');
     } else if (n < 2 || a >= count) {
         return false;
     } else if (strcmp(word, "join") == 0) {
@@ -475,6 +495,6 @@ int main(int argc, char **argv)
         }
         fflush(stdout);
     }
-    rest();
+    rest(0, count);
     return 0;
 }

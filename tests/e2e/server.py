@@ -262,7 +262,7 @@ class Fleet:
         """The answer to one line; lines of workers that come before it are kept in `told`."""
         self.process.stdin.write(text.encode() + b"\n")
         self.process.stdin.flush()
-        word = {"work": "working", "rest": "resting"}.get(text.split()[0], text.split()[0])
+        word = {"work": "working", "renew": "working", "rest": "resting"}.get(text.split()[0], text.split()[0])
         while True:
             line = self.line()
             if not line or line.split()[0] in (word, "what?"):

@@ -8,11 +8,11 @@ random kills."""
 import os
 import random
 import shutil
-import signal
 import sqlite3
 from types import SimpleNamespace
 
-from server import CERTIFICATE_ISSUED, VERDICT, Fleet, Server, case, finish, is_whole, missing, until
+from kills import PATIENCE, acked, is_replaced, kill
+from server import CERTIFICATE_ISSUED, VERDICT, Fleet, Server, case, finish, is_whole, missing
 
 PLACES = ["store.before-begin", "store.after-begin", "store.before-commit", "store.after-commit",
           "store.before-checkpoint", "store.after-checkpoint",
@@ -26,14 +26,9 @@ SEED = int(os.environ.get("BP_SEED", "20261127"))
 chance = random.Random(SEED)
 NEW, KNOWN = 4, 4             # gateways of a round
 COUNTS = (1, 2, NEW)          # a place that only newcomers reach is not reached more often
-PATIENCE = 120                # seconds that something may take on a busy machine before it counts as not happening
 
 
-def acked(fleet, since):
-    return sum(line.startswith("acked") for line in fleet.told[since:])
-
-
-def round_(name, s, fleet, first, kill):
+def round_(name, s, fleet, first, end):
     """One life of the server with its gateways at work, and one death in the middle of it."""
     since = len(fleet.told)
     if not s.start():
@@ -42,7 +37,7 @@ def round_(name, s, fleet, first, kill):
         return
     fleet.use(s)
     fleet.do(f"work {first} {first + KNOWN + NEW}")
-    died = kill(s, fleet, since)
+    died = end(s, fleet, since)
     at_death = len(fleet.told)
     fleet.listen(PATIENCE, lambda: acked(fleet, at_death) >= 16)
     resumed = acked(fleet, at_death) >= 16
@@ -66,9 +61,8 @@ def at_place(s, fleet, _):
 def at_random(s, fleet, since):
     acks = 8 + chance.randrange(60)
     fleet.listen(PATIENCE, lambda: acked(fleet, since) >= acks)
-    name, pid = chance.choice(sorted(s.children().items()))
-    os.kill(pid, signal.SIGKILL)
-    return bool(until(PATIENCE, lambda: s.children().get(name) not in (None, pid)))
+    name = chance.choice(sorted(s.children()))
+    return is_replaced(s, name, kill(s, name))
 
 
 plan = [(f"at.{place.replace('-', '_')}{f'.{n}' if FULL else ''}", at_place, f"{place}:{n}")
