@@ -138,7 +138,10 @@ struct bp_enroll {
     uint32_t wait_s; /* for approval */
     const char *maker; /* the maker's anchor: path or sha256:HEX, or NULL */
     bool is_present;   /* somebody is at the device: an override of the maker counts */
+    const char *ek;    /* the endorsement keys to show: a name of bp_ek_name; NULL: as before, at first all */
 };
+/* "all" (0), "rsa-2048", "p-256" or "p-384", by template as hello numbers them. */
+const char *bp_ek_name(uint32_t template_id);
 enum bp_outcome bp_agent_enroll(struct bp_agent *a, const struct bp_enroll *e);
 /* For the maker's station: opens the root (tpm2:TCTI), and writes what it says of itself as a hello, with an attestation key
  * that was made under its identity key and is kept nowhere. Nothing is stored; a needs no folder. */

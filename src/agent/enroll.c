@@ -87,6 +87,23 @@ static bool set_text(char *ret, size_t cap, const char *text)
     return true;
 }
 
+const char *bp_ek_name(uint32_t template_id)
+{
+    static const char *const names[] = {"all", "rsa-2048", "p-256", "p-384"};
+    return template_id <= BP_TEMPLATE_H3 ? names[template_id] : "unknown";
+}
+
+static bool take_ek(struct bp_agent_device *d, const char *name)
+{
+    for (uint32_t id = 0; id <= BP_TEMPLATE_H3; id++) {
+        if (strcmp(name, bp_ek_name(id)) == 0) {
+            d->ek_template = id;
+            return true;
+        }
+    }
+    return false;
+}
+
 static enum bp_outcome take_options(struct bp_agent *a, const struct bp_enroll *e)
 {
     struct bp_agent_device *d = &a->dev;
@@ -100,6 +117,9 @@ static enum bp_outcome take_options(struct bp_agent *a, const struct bp_enroll *
     }
     if (e->device_port != 0) {
         d->device_port = e->device_port;
+    }
+    if (e->ek != NULL && !take_ek(d, e->ek)) {
+        return bp_agent_say(a, BP_USAGE, "--ek %s: not one of all, rsa-2048, p-256, p-384.", e->ek);
     }
     return BP_DONE;
 }
@@ -208,6 +228,12 @@ static enum bp_outcome know_server(struct bp_agent *a, const struct bp_enroll *e
 
 /* --- keys --- */
 
+static bool is_shown(const struct bp_agent *a, const struct bp_rot_identity *id)
+{
+    return id->cert_n != 0 && (a->dev.ek_template == 0 || a->dev.ek_template == id->template_id);
+}
+
+/* Every certified key, so that the server knows the chip by each; only one when that was asked for. */
 static enum bp_outcome read_identities(struct contact *c)
 {
     struct bp_agent *a = c->a;
@@ -216,10 +242,14 @@ static enum bp_outcome read_identities(struct contact *c)
     for (uint32_t i = 0; i < BP_ROT_IDENTITIES && !bp_failed(r); i++) {
         struct bp_rot_identity *id = &c->ids[c->id_count];
         r = a->rot->ops->identity(a->rot, i, id, &trace);
-        c->id_count += !bp_failed(r) && id->cert_n != 0 ? 1u : 0u;
+        c->id_count += !bp_failed(r) && is_shown(a, id) ? 1u : 0u;
     }
     if (bp_failed(r) && !bp_is(r, BP_E_NOT_FOUND)) {
         return bp_agent_say_root(a, r, &trace, "reading the endorsement keys");
+    }
+    if (c->id_count == 0 && a->dev.ek_template != 0) {
+        return bp_agent_say(a, BP_REFUSED, "%s: this chip has no certified endorsement key %s. Leave --ek away.", a->dev.root,
+                            bp_ek_name(a->dev.ek_template));
     }
     return c->id_count != 0 ? BP_DONE
                             : bp_agent_say(a, BP_REFUSED,
@@ -228,13 +258,18 @@ static enum bp_outcome read_identities(struct contact *c)
                                            a->dev.root);
 }
 
-/* The attestation key that is stored, if the root still takes it; else a new one, stored before it is shown. */
+/* The attestation key that is stored, if it hangs under a key that is shown and the root still takes it; else a new one,
+ * stored before it is shown. */
 static enum bp_outcome ready_attestation_key(struct contact *c)
 {
     struct bp_agent *a = c->a;
     struct bp_rot_trace trace = {0, ""};
     const uint32_t template_id = c->ids[0].template_id;
-    if (a->dev.ak.n != 0 && a->dev.ak_template == template_id &&
+    bool hangs = false;
+    for (uint32_t i = 0; i < c->id_count; i++) {
+        hangs = hangs || c->ids[i].template_id == a->dev.ak_template;
+    }
+    if (a->dev.ak.n != 0 && hangs &&
         !bp_failed(a->rot->ops->key_load(a->rot, bp_span_of(a->dev.ak.v, a->dev.ak.n), &trace))) {
         return BP_DONE;
     }

@@ -25,7 +25,7 @@ static const char usage_text[] =
     "usage: bedplate-agent enroll --server URL --root tpm2:TCTI --state DIR\n"
     "                             [--anchor FILE|sha256:HASH] [--maker FILE|sha256:HASH] [--present]\n"
     "                             [--code CODE] [--connect ADDRESS] [--device-port N] [--wait SECONDS]\n"
-    "                             [--boot-log FILE [--ima-log FILE]] [--json]\n"
+    "                             [--ek all|rsa-2048|p-256|p-384] [--boot-log FILE [--ima-log FILE]] [--json]\n"
     "       bedplate-agent run    --state DIR [--rounds N]\n"
     "       bedplate-agent attest --state DIR [--json]\n"
     "       bedplate-agent status --state DIR [--json]\n"
@@ -36,6 +36,8 @@ static const char usage_text[] =
     "       bedplate-agent --version\n"
     "A device with its maker's anchor (--maker, once) finds out by its chain of ownership which server to trust; any other\n"
     "needs --anchor. --present says that somebody is at the device.\n"
+    "Every certified endorsement key of the chip is shown; --ek shows one alone, for a server that does not accept the\n"
+    "maker of another. The server knows the device by each of them.\n"
     "URL is https://HOST[:PORT] of the enrol listener (port 8444 by default). --boot-log makes a process-level device:\n"
     "it is marked so everywhere. csr --new makes a key, has the server vouch for it, and prints the request. service add\n"
     "has a certificate issued under the label NAME and puts key.pem, cert.pem and ca.pem into DIR. identity writes\n"
@@ -68,6 +70,7 @@ enum {
     O_INSTALL,
     O_MAKER,
     O_PRESENT,
+    O_EK,
     O_OUT
 };
 
@@ -79,6 +82,7 @@ static const struct option long_options[] = {
     {"boot-log", required_argument, NULL, O_BOOT_LOG}, {"ima-log", required_argument, NULL, O_IMA_LOG},
     {"rounds", required_argument, NULL, O_ROUNDS},     {"json", no_argument, NULL, O_JSON},
     {"maker", required_argument, NULL, O_MAKER},       {"present", no_argument, NULL, O_PRESENT},
+    {"ek", required_argument, NULL, O_EK},
     {"new", no_argument, NULL, O_NEW},                 {"install", required_argument, NULL, O_INSTALL},
     {"out", required_argument, NULL, O_OUT},           {NULL, 0, NULL, 0}};
 
@@ -115,6 +119,8 @@ static const char **text_of(struct options *o, int which)
         return &o->enroll.boot_log;
     case O_IMA_LOG:
         return &o->enroll.ima_log;
+    case O_EK:
+        return &o->enroll.ek;
     case O_STATE:
         return &o->state;
     case O_INSTALL:
@@ -310,8 +316,8 @@ static void print_status(const struct options *o, const struct bp_agent_device *
     }
     const bool is_process = d->boot_log[0] != '\0';
     if (o->json) {
-        print_json(json_pack("{s:b, s:s, s:s, s:s, s:s, s:b, s:s, s:I, s:s, s:s, s:I, s:b, s:o*}", "enrolled", is_enrolled, "device", hex,
-                             "short", shown, "server", d->host, "root", d->root, "process_level", is_process, "not_after",
+        print_json(json_pack("{s:b, s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:I, s:s, s:s, s:I, s:b, s:o*}", "enrolled", is_enrolled, "device", hex,
+                             "short", shown, "server", d->host, "root", d->root, "ek", bp_ek_name(d->ek_template), "process_level", is_process, "not_after",
                              until, "generation", (json_int_t)slot->generation, "lockout", bp_lockout_name(lockout), "ownership",
                              owner->has_maker ? "device" : "server", "epoch", (json_int_t)owner->epoch, "counted",
                              owner->has_counter, "last", last));
@@ -320,6 +326,9 @@ static void print_status(const struct options *o, const struct bp_agent_device *
     printf("device      %s%s\n", shown[0] != '\0' ? shown : "not named yet", is_process ? " (process-level device)" : "");
     printf("server      %s:%u\n", d->host, (unsigned)d->device_port);
     printf("root        %s\n", d->root);
+    if (d->ek_template != 0) {
+        printf("shows       endorsement key %s alone\n", bp_ek_name(d->ek_template));
+    }
     printf("certificate %s%s\n", is_enrolled ? "good until " : "none", until);
     if (!owner->has_maker) {
         printf("ownership   enforced by the server: this device has no maker's anchor\n");

@@ -106,7 +106,8 @@ static void get_auth(bp_rd *rd, uint8_t ret[BP_ROT_AUTH_SIZE])
 
 typedef void member_fn(bp_rd *rd, uint64_t key, void *object);
 
-static bp_result read_object(bp_span in, const char *type, uint64_t last, member_fn *member, void *object)
+/* Members 4 to last are there, those from there to most may be. */
+static bp_result read_members(bp_span in, const char *type, uint64_t last, uint64_t most, member_fn *member, void *object)
 {
     BP_TRY(bp_cbor_check(in));
     bp_rd rd = bp_rd_over(in);
@@ -122,7 +123,7 @@ static bp_result read_object(bp_span in, const char *type, uint64_t last, member
         }
         if (key == 3) {
             (void)bp_cbor_get_uint(&rd);
-        } else if (key > last) {
+        } else if (key > most) {
             (void)bp_cbor_get_item(&rd);
         } else if (key > 3) {
             member(&rd, key, object);
@@ -131,6 +132,11 @@ static bp_result read_object(bp_span in, const char *type, uint64_t last, member
     }
     BP_TRY(bp_rd_finish(&rd));
     return seen == (2u << last) - 2 ? BP_OK : BP_FAIL(MALFORMED); /* keys 1 to last, all of them */
+}
+
+static bp_result read_object(bp_span in, const char *type, uint64_t last, member_fn *member, void *object)
+{
+    return read_members(in, type, last, last, member, object);
 }
 
 static void get_features(bp_rd *rd, struct bp_agent_device *v)
@@ -191,8 +197,11 @@ static void device_member(bp_rd *rd, uint64_t key, void *object)
     case 15:
         get_string(rd, v->ima_log, sizeof v->ima_log);
         break;
-    default:
+    case 16:
         get_features(rd, v);
+        break;
+    default:
+        v->ek_template = (uint32_t)get_at_most(rd, BP_TEMPLATE_H3);
         break;
     }
 }
@@ -200,7 +209,7 @@ static void device_member(bp_rd *rd, uint64_t key, void *object)
 bp_result bp_agent_device_read(bp_span in, struct bp_agent_device *ret)
 {
     *ret = (struct bp_agent_device){0};
-    const bp_result r = read_object(in, DEVICE_TYPE, 16, device_member, ret);
+    const bp_result r = read_members(in, DEVICE_TYPE, 16, 17, device_member, ret);
     if (bp_failed(r)) {
         bp_wipe(ret, sizeof *ret);
     }
@@ -210,7 +219,7 @@ bp_result bp_agent_device_read(bp_span in, struct bp_agent_device *ret)
 bp_result bp_agent_device_write(const struct bp_agent_device *v, uint8_t *p, size_t cap, size_t *ret_len)
 {
     bp_cw w = bp_cw_over(p, cap);
-    put_head(&w, 13, DEVICE_TYPE);
+    put_head(&w, v->ek_template != 0 ? 14 : 13, DEVICE_TYPE);
     put_key_text(&w, 4, v->root);
     put_key_text(&w, 5, v->host);
     put_key_text(&w, 6, v->connect);
@@ -230,6 +239,10 @@ bp_result bp_agent_device_write(const struct bp_agent_device *v, uint8_t *p, siz
     bp_cw_array(&w, v->features);
     for (uint32_t i = 0; i < v->features; i++) {
         bp_cw_cstr(&w, v->feature[i]);
+    }
+    if (v->ek_template != 0) {
+        bp_cw_uint(&w, 17);
+        bp_cw_uint(&w, v->ek_template);
     }
     *ret_len = w.wr.n;
     return bp_cw_finish(&w);

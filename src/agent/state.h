@@ -35,6 +35,7 @@ struct bp_agent_device {
     uint8_t anchor[BP_ROT_CERT_MAX]; /* the server's root certificate, DER; anchor_n 0: not fetched yet */
     bool has_id;
     uint8_t id[33];
+    uint32_t ek_template; /* the only endorsement key that it shows, by template; 0: every certified one */
     uint32_t ak_template;
     struct bp_rot_blob ak;
     uint8_t ak_auth[BP_ROT_AUTH_SIZE];

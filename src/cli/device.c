@@ -122,6 +122,23 @@ static void print_applications(struct bp_cli *cli, const json_t *list)
     }
 }
 
+/* Each of them is the device: any one will do to be recognised, and once it is off they all are. */
+static void print_endorsement_keys(struct bp_cli *cli, const json_t *keys)
+{
+    char room[32];
+    for (size_t i = 0; i < json_array_size(keys); i++) {
+        const json_t *k = json_array_get(keys, i);
+        if (strcmp(bp_text_of(k, "role", room), "ek") != 0) {
+            continue;
+        }
+        const bool is_alias = json_is_true(json_object_get(k, "alias"));
+        bp_print_line(cli, is_alias ? "  alias" : "identity key", bp_text_of(k, "spki", room), -1);
+        if (json_is_true(json_object_get(k, "tombstone"))) {
+            bp_print_line(cli, "", "off: the chip is refused with this key", (int)BP_PAINT_BAD);
+        }
+    }
+}
+
 static void print_device(struct bp_cli *cli, const json_t *d)
 {
     static const char *const line[] = {"id",    "short", "pseudonym", "name",  "position", "zone", "site", "model",  "state",
@@ -132,6 +149,7 @@ static void print_device(struct bp_cli *cli, const json_t *d)
         const char *value = bp_text_of(d, line[i], room);
         bp_print_line(cli, line[i], value, bp_paint_of(value));
     }
+    print_endorsement_keys(cli, json_object_get(d, "keys"));
     const json_t *cert = json_object_get(d, "certificate");
     bp_print_line(cli, "certificate", bp_text_of(cert, "serial", room), -1);
     bp_print_line(cli, "  until", bp_text_of(cert, "not_after", room), -1);

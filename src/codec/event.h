@@ -132,6 +132,10 @@ enum bp_severity { BP_SEV_INFO, BP_SEV_NOTICE, BP_SEV_WARNING, BP_SEV_ALERT };
     X(114, UNIT_CLAIMED, "unit-claimed", NOTICE,                                                   \
       "The device is unit {serial} of batch {batch} of order {order}: claimed into zone {zone}",   \
       "")                                                                                          \
+    X(115, ALIAS_PROVEN, "alias-proven", NOTICE,                                                   \
+      "The chip proved another endorsement key; the device is known by it too from now on", "")    \
+    X(116, KNOWN_BY_ALIAS, "known-by-alias", NOTICE,                                               \
+      "The chip did not show its identity key and was recognised by another endorsement key", "")  \
     X(128, POSITION_MADE, "position-made", NOTICE,                                                 \
       "{actor} made position {position} in zone {zone}", "")                                       \
     X(129, POSITION_FILLED, "position-filled", NOTICE,                                             \

@@ -108,6 +108,9 @@
       "Import batches in their order, each once.")                                                 \
     X(98, UNIT, "unit", 409, "A unit of the manifest was announced before",                        \
       "Ask the maker: no unit is in two batches.")                                                 \
+    X(99, TWO_DEVICES, "two-devices", 403,                                                         \
+      "The endorsement keys of this chip are known here as two devices",                           \
+      "Retire the one that is not wanted, and let the chip show the key of the other one alone.")  \
     X(100, POSITION_FILLED, "position-filled", 409,                                                \
       "The position is filled, or the device fills another one",                                   \
       "Look at the position; a spare takes it over by replacing.")                                 \

@@ -317,7 +317,7 @@ function Facts(props: { device: DeviceData }): JSX.Element {
             <h3>Keys</h3>
             {d.keys.length === 0
                 ? <p class="muted">None known.</p>
-                : <dl>{d.keys.map((k) => <><dt>{KEYS[k.role] ?? k.role}</dt><dd><code title={k.spki}>{digest(k.spki)}</code>{k.since && <> since <Age at={ms(k.since)} /></>}</dd></>)}</dl>}
+                : <dl>{d.keys.map((k) => <><dt>{KEYS[k.role] ?? k.role}{k.alias && ', alias'}</dt><dd><code title={k.spki}>{digest(k.spki)}</code>{k.since && <> since <Age at={ms(k.since)} /></>}{k.tombstone && <span class="muted"> off</span>}</dd></>)}</dl>}
             <details>
                 <summary>Claims that the policy may use</summary>
                 <dl>{Object.entries(d.claims).map(([n, v]) => <><dt>{n}</dt><dd><code>{typeof v === 'string' && v.length > 40 ? digest(v, 16) : String(v)}</code></dd></>)}</dl>

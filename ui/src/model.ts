@@ -39,7 +39,7 @@ export interface Device extends Summary {
     vector: Counts;
     claims: Record<string, number | string | null>;
     root: { class: string; kind: string; does_not_prove: string };
-    keys: { role: string; spki: string; since: string | null }[];
+    keys: { role: string; spki: string; since: string | null; alias: boolean; tombstone: boolean }[];
     certificate: Certificate | null;
     certificates: Certificate[];
     releases: string[];

@@ -569,18 +569,23 @@ static json_t *info_json(bp_span info)
     return j;
 }
 
-static json_t *keys_json(bp_store *s, int64_t device)
+static json_t *key_json(const struct bp_device *d, const struct bp_key *k)
 {
     static const char *const roles[] = {"", "ek", "ak", "ldevid", "idevid", "brownfield", "application"};
+    const bool is_alias = k->role == BP_ROLE_EK && memcmp(k->spki, d->id + 1, sizeof k->spki) != 0;
+    return json_pack("{s:s, s:o, s:o, s:b, s:b}", "role", k->role <= BP_ROLE_APPLICATION ? roles[k->role] : "", "spki",
+                     bp_api_hex(BP_SPAN_OF(k->spki)), "since", bp_api_time(k->since_ms), "alias", (int)is_alias, "tombstone",
+                     (int)k->tombstone);
+}
+
+static json_t *keys_json(bp_store *s, const struct bp_device *d)
+{
     struct bp_key *keys = bp_alloc_array(BP_KEYS_PER_DEVICE_MAX, sizeof *keys);
     json_t *j = json_array();
     size_t n = 0;
-    if (keys != NULL && !bp_failed(bp_store_key_of(s, device, keys, BP_KEYS_PER_DEVICE_MAX, &n))) {
+    if (keys != NULL && !bp_failed(bp_store_key_of(s, d->n, keys, BP_KEYS_PER_DEVICE_MAX, &n))) {
         for (size_t i = 0; i < n; i++) {
-            (void)json_array_append_new(j, json_pack("{s:s, s:o, s:o}", "role",
-                                                     keys[i].role <= BP_ROLE_APPLICATION ? roles[keys[i].role] : "", "spki",
-                                                     bp_api_hex(BP_SPAN_OF(keys[i].spki)), "since",
-                                                     bp_api_time(keys[i].since_ms)));
+            (void)json_array_append_new(j, key_json(d, &keys[i]));
         }
     }
     bp_free(keys);
@@ -668,7 +673,7 @@ static void add_device_parts(struct call *c, json_t *j, const struct bp_device_i
     set(j, "claims", claims_json(a));
     set(j, "root", json_pack("{s:s, s:s, s:s}", "class", d->device.issuer_class, "kind", d->device.kind, "does_not_prove",
                              root_gap(d->device.issuer_class)));
-    set(j, "keys", keys_json(c->r->store, d->device.n));
+    set(j, "keys", keys_json(c->r->store, &d->device));
     set(j, "certificate", certificate_json(cert));
     set(j, "certificates", certificates_json(c->r->store, d->device.n));
     set(j, "releases", releases_json(a));

@@ -146,6 +146,7 @@ static const struct field bind_fields[] = {
     F(BYTES, bp_msg_bind, device_id, 33, 33),
     F(BYTES, bp_msg_bind, ak_name, 34, 34),
     F(BYTES, bp_msg_bind, proof, HASH, HASH),
+    F(BYTES, bp_msg_bind, before, 0, 2048),
 };
 BODY(bind, bind_fields)
 

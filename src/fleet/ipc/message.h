@@ -64,11 +64,13 @@ BP_MUST_CHECK bp_result bp_msg_challenge_write(const struct bp_msg_challenge *m,
                                                size_t *ret_len);
 BP_MUST_CHECK bp_result bp_msg_challenge_read(bp_span body, struct bp_msg_challenge *ret);
 
-/* bind {1: device id, 2: AK name, 3: activation proof} → bp_msg_bytes: ak-binding COSE_Sign1 */
+/* bind {1: device id, 2: AK name, 3: activation proof, 4: the chip's binding of before} → bp_msg_bytes: ak-binding
+ * COSE_Sign1 */
 struct bp_msg_bind {
     bp_span device_id; /* 33 */
     bp_span ak_name;   /* 34 */
     bp_span proof;     /* 32 */
+    bp_span before;    /* ak-binding COSE_Sign1, 0..2048; empty: the chip is new here */
 };
 BP_MUST_CHECK bp_result bp_msg_bind_write(const struct bp_msg_bind *m, uint8_t *ret, size_t cap, size_t *ret_len);
 BP_MUST_CHECK bp_result bp_msg_bind_read(bp_span body, struct bp_msg_bind *ret);

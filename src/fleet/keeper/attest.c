@@ -322,6 +322,9 @@ static bp_result place_of(struct bp_keeper *k, struct bp_attest *x, enum bp_prob
     if (c->code[0] != 0) {
         return bp_registry_invited(&k->registry, bp_span_cstr(c->code), x->device, &x->place, ret_problem);
     }
+    if (!is_new) { /* a key of a unit may be shown without the others by whoever is a device here */
+        return BP_OK;
+    }
     const bp_result announced = bp_registry_expected(&k->registry, c->ek, c->ek_count, &unit, ret_problem);
     if (bp_failed(announced) && !bp_is(announced, BP_E_NOT_FOUND)) {
         return announced;
@@ -332,7 +335,7 @@ static bp_result place_of(struct bp_keeper *k, struct bp_attest *x, enum bp_prob
             return owned;
         }
     }
-    if (!bp_failed(announced) && is_new && unit.device == 0) {
+    if (!bp_failed(announced) && unit.device == 0) {
         x->place = unit.place;
     }
     return BP_OK;

@@ -6,6 +6,7 @@
  * device id and the time of its nonce, and cannot disturb another. */
 #include "fleet/keeper/internal.h"
 
+#include "codec/akbinding.h"
 #include "codec/device.h"
 #include "core/tpmkey.h"
 
@@ -110,13 +111,32 @@ static bp_result ak_name(struct bp_keeper *k, bp_span ak, uint8_t ret[34])
     return BP_OK;
 }
 
-static bp_result fill(struct bp_keeper *k, const struct bp_hello *h, const struct bp_msg_challenge *m,
-                      struct bp_k_contact *c)
+/* What the registry knows of the chip already, by whichever of its keys. */
+struct known {
+    struct bp_device d; /* state NONE: nothing */
+    struct bp_trust t;
+    bool by_alias; /* its identity key is not among those that it showed */
+    enum bp_problem problem;
+};
+
+/* A chip that is known goes on under its id, and the weakest class that any key of it ever had counts. */
+static void name(const struct bp_msg_challenge *m, const struct known *w, struct bp_k_contact *c)
 {
-    memcpy(c->id, m->device_id.p, sizeof c->id);
+    const bool is_known = w->d.state != BP_ST_NONE;
+    const bp_span class_ =
+        is_known ? bp_akbinding_weaker(m->issuer_class, bp_span_cstr(w->d.issuer_class)) : m->issuer_class;
+    memcpy(c->id, is_known ? w->d.id : m->device_id.p, sizeof c->id);
+    memcpy(c->chip, m->device_id.p, sizeof c->chip);
+    bp_k_text(class_, c->issuer_class, sizeof c->issuer_class);
+}
+
+static bp_result fill(struct bp_keeper *k, const struct bp_hello *h, const struct bp_msg_challenge *m,
+                      const struct known *w, struct bp_k_contact *c)
+{
+    name(m, w, c);
     c->since_ms = bp_k_mono(k);
     c->issued_ms = bp_k_now(k);
-    while (bp_k_contact_of(k, m->device_id, c->issued_ms) != c) {
+    while (bp_k_contact_of(k, BP_SPAN_OF(c->id), c->issued_ms) != c) {
         c->issued_ms++; /* two hellos in one millisecond */
     }
     for (size_t i = 0; i < m->hashes; i++) {
@@ -128,7 +148,6 @@ static bp_result fill(struct bp_keeper *k, const struct bp_hello *h, const struc
     }
     memcpy(c->ak, h->ak.p, h->ak.n);
     c->ak_n = h->ak.n;
-    bp_k_text(m->issuer_class, c->issuer_class, sizeof c->issuer_class);
     bp_k_text(h->kind, c->kind, sizeof c->kind);
     bp_k_text(h->code, c->code, sizeof c->code);
     BP_TRY(ak_name(k, h->ak, c->ak_name));
@@ -141,7 +160,7 @@ static bp_result write_challenge(struct bp_job *j, const struct bp_msg_challenge
 {
     struct bp_keeper *k = j->k;
     uint8_t nonce[BP_DIGEST_SIZE];
-    struct bp_challenge v = {.device_id = m->device_id,
+    struct bp_challenge v = {.device_id = BP_SPAN_OF(c->id),
                              .seq = c->seq,
                              .issued_ms = c->issued_ms,
                              .state = bp_span_cstr(state),
@@ -153,21 +172,45 @@ static bp_result write_challenge(struct bp_job *j, const struct bp_msg_challenge
             v.credentials++;
         }
     }
-    BP_TRY(bp_k_nonce(k, m->device_id, c->seq, c->issued_ms, nonce));
+    BP_TRY(bp_k_nonce(k, v.device_id, c->seq, c->issued_ms, nonce));
     v.nonce = BP_SPAN_OF(nonce);
     return bp_challenge_write(&v, k->room, BP_K_ROOM, ret_n);
 }
 
-/* What the registry knows of the device already. */
-static bp_result look_up(struct bp_keeper *k, bp_span id, struct bp_device *d, struct bp_trust *t)
+static bp_result look_up(struct bp_keeper *k, const struct bp_msg_challenge *m, struct known *ret)
 {
-    const bp_result got = bp_store_device_by_id(k->store, id, d);
+    uint8_t ek[BP_MSG_EKS_MAX][BP_DIGEST_SIZE];
+    for (size_t i = 0; i < m->hashes; i++) {
+        memcpy(ek[i], m->hash[i].p, BP_DIGEST_SIZE);
+    }
+    const bp_result got = bp_registry_chip(&k->registry, (const uint8_t(*)[BP_DIGEST_SIZE])ek, m->hashes, &ret->d, &ret->problem);
     if (bp_is(got, BP_E_NOT_FOUND)) {
-        d->state = BP_ST_NONE;
+        ret->d.state = BP_ST_NONE;
         return BP_OK;
     }
     BP_TRY(got);
-    return bp_store_trust(k->store, d->n, t);
+    ret->by_alias = !bp_registry_shows_identity(&ret->d, (const uint8_t(*)[BP_DIGEST_SIZE])ek, m->hashes);
+    return bp_store_trust(k->store, ret->d.n, &ret->t);
+}
+
+/* A chip that is off says hello; that it is the chip is not proven yet, but whoever it is gets nowhere. */
+static void refuse_known(struct bp_job *j, const struct known *w)
+{
+    const bool is_retired = w->d.state == BP_ST_RETIRED;
+    const char *why = w->by_alias ? (is_retired ? "the device is retired; it showed another endorsement key of its chip"
+                                                : "the device is revoked; it showed another endorsement key of its chip")
+                                  : (is_retired ? "the device is retired" : "the device is revoked");
+    bp_k_note_refusal(j, BP_EV_CONTACT_REFUSED, &w->d, why);
+    bp_k_refuse(j, BP_P_REVOKED, why);
+}
+
+static void refuse_lookup(struct bp_job *j, const struct known *w, bp_result r)
+{
+    const enum bp_problem problem = bp_is(r, BP_E_DENIED) ? w->problem : bp_k_problem_of(r);
+    if (bp_is(r, BP_E_DENIED)) {
+        bp_k_note_refusal(j, BP_EV_CONTACT_REFUSED, NULL, bp_problem_row(problem).title);
+    }
+    bp_k_refuse(j, problem, NULL);
 }
 
 static void forget(struct bp_keeper *k, struct bp_k_contact *c)
@@ -181,21 +224,19 @@ static void challenge(struct bp_job *j, const struct bp_msg_challenge *m)
 {
     struct bp_keeper *k = j->k;
     struct bp_hello h;
-    struct bp_device d = {0};
-    struct bp_trust t = {0};
+    struct known w = {0};
     size_t n = 0;
     bp_result r = bp_hello_read(j->q.body, &h);
     if (!bp_failed(r)) {
-        r = look_up(k, m->device_id, &d, &t);
+        r = look_up(k, m, &w);
     }
     if (bp_failed(r)) {
-        bp_k_refuse(j, bp_k_problem_of(r), NULL);
+        refuse_lookup(j, &w, r);
         return;
     }
-    if (d.state != BP_ST_NONE && bp_registry_may(d.state, BP_OP_ATTEST) != BP_P_NONE &&
-        !bp_registry_may_return(&k->registry, &d)) {
-        bp_k_note_refusal(j, BP_EV_CONTACT_REFUSED, &d, "the device is revoked");
-        bp_k_refuse(j, BP_P_REVOKED, NULL);
+    if (w.d.state != BP_ST_NONE && bp_registry_may(w.d.state, BP_OP_ATTEST) != BP_P_NONE &&
+        !bp_registry_may_return(&k->registry, &w.d)) {
+        refuse_known(j, &w);
         return;
     }
     struct bp_k_contact *c = new_contact(k);
@@ -203,10 +244,10 @@ static void challenge(struct bp_job *j, const struct bp_msg_challenge *m)
         bp_k_refuse(j, BP_P_BUSY, NULL);
         return;
     }
-    c->seq = t.seq + 1;
-    r = fill(k, &h, m, c);
+    c->seq = w.t.seq + 1;
+    r = fill(k, &h, m, &w, c);
     if (!bp_failed(r)) {
-        const char *state = d.state == BP_ST_NONE ? "unknown" : bp_device_state_name(d.state);
+        const char *state = w.d.state == BP_ST_NONE ? "unknown" : bp_device_state_name(w.d.state);
         r = write_challenge(j, m, c, state, &n);
     }
     if (bp_failed(r)) {

@@ -69,7 +69,8 @@ struct bp_job {
 
 /* A hello that waits for its evidence; nothing of it is in the store. */
 struct bp_k_contact {
-    uint8_t id[BP_ID_SIZE];
+    uint8_t id[BP_ID_SIZE];   /* the device's, where the registry knows one of the keys; else the chip's */
+    uint8_t chip[BP_ID_SIZE]; /* by the keys that it showed: what the CA signer calls it until it is bound */
     int64_t issued_ms; /* of the nonce in force; with the id the contact's name */
     int64_t since_ms;
     uint64_t seq;

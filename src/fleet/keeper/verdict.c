@@ -256,9 +256,15 @@ static void bind(struct bp_job *j)
 {
     struct bp_keeper *k = j->k;
     const struct bp_attest *x = bp_attest_of(j);
-    const struct bp_msg_bind m = {bp_attest_id(x), BP_SPAN_OF(x->contact.ak_name), x->a.activation};
+    struct bp_msg_bind m = {.device_id = BP_SPAN_OF(x->contact.chip),
+                            .ak_name = BP_SPAN_OF(x->contact.ak_name),
+                            .proof = x->a.activation};
+    bp_span public_ = BP_SPAN_EMPTY;
     size_t n = 0;
-    bp_result r = bp_msg_bind_write(&m, k->out, BP_MSG_BODY_MAX, &n);
+    bp_result r = x->device != 0 ? bp_store_ak(k->store, x->device, &public_, &m.before) : BP_OK;
+    if (!bp_failed(r)) {
+        r = bp_msg_bind_write(&m, k->out, BP_MSG_BODY_MAX, &n);
+    }
     if (!bp_failed(r)) {
         r = k->port.call(k->port.self, BP_TO_SIGNER_CA, "bind", bp_span_of(k->out, n), BP_K_CALL_MS,
                          on_bound, j);

@@ -158,14 +158,59 @@ static bp_result own_key(struct bp_registry *r, int64_t device, const uint8_t sp
     return own_key_for(r, device, spki, role, "", ret_problem);
 }
 
-static bp_result own_keys(struct bp_registry *r, int64_t device, const struct bp_contact *c,
+bool bp_registry_shows_identity(const struct bp_device *d, const uint8_t (*ek)[32], size_t count)
+{
+    bool shown = false;
+    for (size_t i = 0; i < count; i++) {
+        shown = shown || memcmp(ek[i], d->id + 1, BP_DIGEST_SIZE) == 0;
+    }
+    return shown;
+}
+
+/* An endorsement key that was proven now; one that is not the identity key is told of when it is new. */
+static bp_result own_ek(struct bp_registry *r, const struct bp_device *d, const uint8_t ek[32], enum bp_problem *ret_problem)
+{
+    struct bp_key k = {0};
+    const bool is_new = bp_is(bp_store_key(r->store, bp_span_of(ek, BP_DIGEST_SIZE), &k), BP_E_NOT_FOUND);
+    BP_TRY(own_key(r, d->n, ek, BP_ROLE_EK, ret_problem));
+    if (!is_new || memcmp(ek, d->id + 1, BP_DIGEST_SIZE) == 0) {
+        return BP_OK;
+    }
+    const struct bp_event_detail detail[] = {{BP_SPAN_STR("key"), BP_VAL_BYTES, 0, bp_span_of(ek, BP_DIGEST_SIZE)}};
+    return note(r, BP_EV_ALIAS_PROVEN, d, by_rule, detail, 1);
+}
+
+static bp_result own_keys(struct bp_registry *r, const struct bp_device *d, const struct bp_contact *c,
                           enum bp_problem *ret_problem)
 {
     for (size_t i = 0; i < c->ek_count; i++) {
-        BP_TRY(own_key(r, device, c->ek[i], BP_ROLE_EK, ret_problem));
+        BP_TRY(own_ek(r, d, c->ek[i], ret_problem));
     }
-    BP_TRY(own_key(r, device, c->ak_name, BP_ROLE_AK, ret_problem));
-    return bp_store_ak_set(r->store, device, c->ak_public, c->binding, r->now_ms);
+    BP_TRY(own_key(r, d->n, c->ak_name, BP_ROLE_AK, ret_problem));
+    return bp_store_ak_set(r->store, d->n, c->ak_public, c->binding, r->now_ms);
+}
+
+bp_result bp_registry_chip(struct bp_registry *r, const uint8_t (*ek)[32], size_t count, struct bp_device *ret,
+                           enum bp_problem *ret_problem)
+{
+    int64_t device = 0;
+    *ret_problem = BP_P_NONE;
+    for (size_t i = 0; i < count; i++) {
+        struct bp_key k = {0};
+        const bp_result got = bp_store_key(r->store, bp_span_of(ek[i], BP_DIGEST_SIZE), &k);
+        if (bp_is(got, BP_E_NOT_FOUND)) {
+            continue;
+        }
+        BP_TRY(got);
+        if (k.role != BP_ROLE_EK) {
+            return REFUSE(KEY_IN_USE);
+        }
+        if (device != 0 && k.device != device) {
+            return REFUSE(TWO_DEVICES);
+        }
+        device = k.device;
+    }
+    return device == 0 ? BP_FAIL(NOT_FOUND) : bp_store_device_by_n(r->store, device, ret);
 }
 
 /* -- invitations ------------------------------------------------------------------------------- */
@@ -324,7 +369,7 @@ static bp_result contact_new(struct bp_registry *r, const struct bp_contact *c,
     BP_TRY(bp_registry_pseudonym(r, c->id, d->pseudonym));
     BP_TRY(bp_store_device_add(r->store, d, c->info));
     BP_CRASH("registry.device-without-keys");
-    BP_TRY(own_keys(r, d->n, c, ret_problem));
+    BP_TRY(own_keys(r, d, c, ret_problem));
     const struct bp_event_detail detail[] = {text_of(BP_SPAN_STR("root"), d->issuer_class),
                                              text_of(BP_SPAN_STR("source"), d->source),
                                              text_of(BP_SPAN_STR("zone"), d->place.zone)};
@@ -362,6 +407,16 @@ bool bp_registry_may_return(struct bp_registry *r, const struct bp_device *d)
            p.expires_ms > r->now_ms;
 }
 
+/* It came without its identity key. */
+static bp_result tell_alias(struct bp_registry *r, const struct bp_contact *c, const struct bp_device *d)
+{
+    if (bp_registry_shows_identity(d, c->ek, c->ek_count)) {
+        return BP_OK;
+    }
+    const struct bp_event_detail detail[] = {{BP_SPAN_STR("key"), BP_VAL_BYTES, 0, bp_span_of(c->ek[0], BP_DIGEST_SIZE)}};
+    return note(r, BP_EV_KNOWN_BY_ALIAS, d, by_rule, detail, 1);
+}
+
 /* A retired chip with a permit: its endorsement keys are dug up, and nothing else is. It brings a new attestation key, or is
  * refused as any other that shows a buried one. */
 static bp_result contact_returns(struct bp_registry *r, const struct bp_contact *c, struct bp_device *d,
@@ -375,7 +430,8 @@ static bp_result contact_returns(struct bp_registry *r, const struct bp_contact 
     BP_TRY(bp_store_permit_spend(r->store, d->n));
     BP_TRY(bp_store_key_unbury(r->store, d->n));
     BP_TRY(change(r, d, BP_OP_RETURN, BP_SPAN_STR("returned by a permit"), ret_problem));
-    BP_TRY(own_keys(r, d->n, c, ret_problem));
+    BP_TRY(own_keys(r, d, c, ret_problem));
+    BP_TRY(tell_alias(r, c, d));
     return note(r, BP_EV_DEVICE_RETURNED, d, bp_span_cstr(p.by), NULL, 0);
 }
 
@@ -399,7 +455,8 @@ static bp_result contact_again(struct bp_registry *r, const struct bp_contact *c
         BP_TRY(bp_store_device_set(r->store, d));
         BP_TRY(bp_store_invitation_use(r->store, BP_SPAN_OF(invitation->code), d->n));
     }
-    BP_TRY(own_keys(r, d->n, c, ret_problem));
+    BP_TRY(own_keys(r, d, c, ret_problem));
+    BP_TRY(tell_alias(r, c, d));
     BP_TRY(bp_store_vouched_drop(r->store, d->n));
     const struct bp_event_detail detail[] = {
         {BP_SPAN_STR("reason"), BP_VAL_TEXT, 0, bp_span_cstr(d->state_reason)}};
@@ -433,6 +490,52 @@ static bp_result announced(struct bp_registry *r, const struct bp_contact *c, st
     return bp_is(got, BP_E_NOT_FOUND) ? BP_OK : got;
 }
 
+/* A chip that is a device here already. */
+static bp_result contact_known(struct bp_registry *r, const struct bp_contact *c, const struct bp_invitation *invited,
+                               const struct bp_expected *unit, struct bp_device *d, enum bp_problem *ret_problem)
+{
+    struct bp_key ak = {0};
+    bp_span public_ = BP_SPAN_EMPTY;
+    bp_span binding = BP_SPAN_EMPTY;
+    if (bp_registry_next(d->state, BP_OP_ATTEST) == BP_ST_NONE) {
+        return contact_returns(r, c, d, ret_problem);
+    }
+    const bp_result known = bp_store_key(r->store, bp_span_of(c->ak_name, 32), &ak);
+    if (!bp_failed(known)) {
+        BP_TRY(bp_store_ak(r->store, d->n, &public_, &binding));
+    } else if (!bp_is(known, BP_E_NOT_FOUND)) {
+        return known;
+    }
+    const bool same = !bp_failed(known) && ak.device == d->n && !ak.tombstone &&
+                      bp_span_equal(public_, c->ak_public);
+    if (!same || (invited != NULL && d->state == BP_ST_WAITING)) {
+        BP_TRY(contact_again(r, c, invited, d, ret_problem));
+    } else {
+        BP_TRY(own_keys(r, d, c, ret_problem));
+    }
+    return unit != NULL && d->state == BP_ST_WAITING ? leave_waiting(r, unit, d, ret_problem) : BP_OK;
+}
+
+/* Another key may be certified by an issuer of another class; the binding in force and the row say the same. */
+static bp_result take_class(struct bp_registry *r, const struct bp_contact *c, struct bp_device *d,
+                            enum bp_problem *ret_problem)
+{
+    if (bp_span_equal(c->issuer_class, bp_span_cstr(d->issuer_class))) {
+        return BP_OK;
+    }
+    if (!bp_registry_text(c->issuer_class, d->issuer_class, sizeof d->issuer_class)) {
+        return REFUSE(VALUE);
+    }
+    return bp_store_device_set(r->store, d);
+}
+
+/* It answered in another name than the device's: since it said hello, its chip became known by another key. */
+static bp_result contact_misnamed(struct bp_registry *r, const struct bp_device *d, enum bp_problem *ret_problem)
+{
+    const bool is_off = bp_registry_next(d->state, BP_OP_ATTEST) == BP_ST_NONE && !bp_registry_may_return(r, d);
+    return is_off ? REFUSE(REVOKED) : REFUSE(BUSY);
+}
+
 bp_result bp_registry_contact(struct bp_registry *r, const struct bp_contact *c,
                               struct bp_device *ret, enum bp_problem *ret_problem)
 {
@@ -445,44 +548,29 @@ bp_result bp_registry_contact(struct bp_registry *r, const struct bp_contact *c,
     if (c->id.n != BP_ID_SIZE || c->ek_count == 0) {
         return BP_FAIL(BAD_ARGUMENT);
     }
-    BP_TRY(announced(r, c, &room, &unit, ret_problem));
-    const bp_result got = bp_store_device_by_id(r->store, c->id, &d);
+    const bp_result got = bp_registry_chip(r, c->ek, c->ek_count, &d, ret_problem);
+    const bool is_known = !bp_failed(got);
+    if (!is_known && !bp_is(got, BP_E_NOT_FOUND)) {
+        return got;
+    }
+    if (is_known && memcmp(d.id, c->id.p, sizeof d.id) != 0) {
+        return contact_misnamed(r, &d, ret_problem);
+    }
+    if (!is_known || d.state == BP_ST_WAITING) { /* what is ours already needs nobody to speak for it */
+        BP_TRY(announced(r, c, &room, &unit, ret_problem));
+    }
     if (c->code.n > 0) {
         bool own = false;
-        BP_TRY(invitation_of(r, c->code, bp_failed(got) ? 0 : d.n, &invitation, &own, ret_problem));
+        BP_TRY(invitation_of(r, c->code, d.n, &invitation, &own, ret_problem));
         invited = own ? NULL : &invitation;
     }
-    if (bp_is(got, BP_E_NOT_FOUND)) {
+    if (is_known) {
+        BP_TRY(contact_known(r, c, invited, unit, &d, ret_problem));
+        BP_TRY(take_class(r, c, &d, ret_problem));
+    } else {
         const bool by_chain =
             invited == NULL && !bp_failed(bp_registry_owned(r, c->id, &invitation.place, invitation.by));
         BP_TRY(contact_new(r, c, by_chain ? &invitation : invited, by_chain, unit, &d, ret_problem));
-        *ret = d;
-        return BP_OK;
-    }
-    BP_TRY(got);
-    struct bp_key ak = {0};
-    const bp_result known = bp_store_key(r->store, bp_span_of(c->ak_name, 32), &ak);
-    bp_span public_ = BP_SPAN_EMPTY;
-    bp_span binding = BP_SPAN_EMPTY;
-    if (bp_registry_next(d.state, BP_OP_ATTEST) == BP_ST_NONE) {
-        BP_TRY(contact_returns(r, c, &d, ret_problem));
-        *ret = d;
-        return BP_OK;
-    }
-    if (!bp_failed(known)) {
-        BP_TRY(bp_store_ak(r->store, d.n, &public_, &binding));
-    } else if (!bp_is(known, BP_E_NOT_FOUND)) {
-        return known;
-    }
-    const bool same = !bp_failed(known) && ak.device == d.n && !ak.tombstone &&
-                      bp_span_equal(public_, c->ak_public);
-    if (!same || (invited != NULL && d.state == BP_ST_WAITING)) {
-        BP_TRY(contact_again(r, c, invited, &d, ret_problem));
-    } else {
-        BP_TRY(own_keys(r, d.n, c, ret_problem));
-    }
-    if (unit != NULL && d.state == BP_ST_WAITING) {
-        BP_TRY(leave_waiting(r, unit, &d, ret_problem));
     }
     *ret = d;
     return BP_OK;

@@ -75,7 +75,7 @@ BP_MUST_CHECK bp_result bp_registry_pseudonym(struct bp_registry *r, bp_span id,
 /* What a first contact proved: the CA signer activated these keys on one chip and bound the AK to
  * it. */
 struct bp_contact {
-    bp_span id;              /* 33 bytes */
+    bp_span id;              /* 33 bytes: the device's where one of the keys is known, else that of its identity key */
     const uint8_t (*ek)[32]; /* SPKI hashes of all activated EKs */
     size_t ek_count;
     bp_span ak_public;    /* TPM2B_PUBLIC */
@@ -88,10 +88,19 @@ struct bp_contact {
     bp_span code;         /* invitation code as typed; empty: none */
 };
 
-/* Takes a proven first contact: known device (same AK: nothing changes; another AK: rebind or
+/* The device that a chip with these endorsement keys is, whichever of them it showed before; those of a retired or revoked one
+ * name it too. Nothing is proven by it.   NOT_FOUND  none of them was ever proven here
+ *   KEY_IN_USE  one serves another device as something else      TWO_DEVICES  they are of two devices */
+BP_MUST_CHECK bp_result bp_registry_chip(struct bp_registry *r, const uint8_t (*ek)[32], size_t count,
+                                         struct bp_device *ret, enum bp_problem *ret_problem);
+/* Whether the identity key, whose hash the device id holds, is among these. */
+bool bp_registry_shows_identity(const struct bp_device *d, const uint8_t (*ek)[32], size_t count);
+
+/* Takes a proven first contact, by whichever of the chip's endorsement keys: known device (same AK: nothing changes; another AK: rebind or
  * reclaim), invited one or one that its maker announced (registry/expected; claimed at once), or
- * unknown (waiting room). The row is stored and ret holds it.
- * WAITING_FULL, KEY_IN_USE, REVOKED, BAD_INVITATION, WRONG_STATE, UNIT_MISMATCH */
+ * unknown (waiting room). Endorsement keys that are new become its aliases. The row is stored and ret holds it.
+ * WAITING_FULL, KEY_IN_USE, TWO_DEVICES, REVOKED, BAD_INVITATION, WRONG_STATE, UNIT_MISMATCH
+ * BUSY  the chip became known by another of its keys since it said hello: it says hello again */
 BP_MUST_CHECK bp_result bp_registry_contact(struct bp_registry *r, const struct bp_contact *c,
                                             struct bp_device *ret, enum bp_problem *ret_problem);
 

@@ -71,6 +71,12 @@ enum bp_ca_rule ca_answer_bytes(struct bp_ca_signer *s, bp_span v);
 /* Why a signature could not be made: the key's store, or something of ours. */
 enum bp_ca_rule ca_unsigned(bp_result r);
 
+/* A COSE_Sign1 of this content type, by this key. */
+bool ca_is_signed(struct bp_ca_signer *s, bp_span in, bp_span content, bp_span kid, const struct bp_pubkey *key,
+                  bp_span *ret_payload);
+/* A statement about an attestation key that this CA made itself.   BINDING_SIGNATURE, BINDING_FORM */
+enum bp_ca_rule ca_read_binding(struct bp_ca_signer *s, bp_span in, struct bp_akbinding *ret);
+
 /* A request for a certificate: P-256 and signed by its own key. */
 enum bp_ca_rule ca_read_csr(struct bp_ca_signer *s, bp_span der, struct bp_csr *ret);
 

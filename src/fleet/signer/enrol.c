@@ -248,7 +248,41 @@ enum bp_ca_rule ca_credential(struct bp_ca_signer *s, bp_span body)
     return rule;
 }
 
-static enum bp_ca_rule sign_binding(struct bp_ca_signer *s, const struct ca_pending *p)
+/* The chip was here before, and this CA said then which endorsement keys it has: one of them was proven again now, so it is
+ * the device that it was, whichever key it shows. Those that it does not show stay its own, and the weakest class counts. */
+static enum bp_ca_rule recognise(struct bp_ca_signer *s, bp_span before, const struct ca_pending *p, struct bp_akbinding *b)
+{
+    struct bp_akbinding old;
+    bool is_same = false;
+    if (before.n == 0) {
+        return BP_CA_NONE;
+    }
+    const enum bp_ca_rule rule = ca_read_binding(s, before, &old);
+    if (rule != BP_CA_NONE) {
+        return rule;
+    }
+    for (uint32_t i = 0; i < p->eks; i++) {
+        is_same = is_same || bp_akbinding_has_ek(&old, b->ek[i]);
+    }
+    if (!is_same) {
+        return BP_CA_BIND_BEFORE;
+    }
+    b->device_id = old.device_id;
+    b->issuer_class = bp_akbinding_weaker(b->issuer_class, old.issuer_class);
+    for (uint32_t i = 0; i < old.eks + old.aliases; i++) {
+        const bp_span ek = i < old.eks ? old.ek[i] : old.alias[i - old.eks];
+        if (bp_akbinding_has_ek(b, ek)) {
+            continue;
+        }
+        if (b->aliases == BP_AKBINDING_EKS_MAX) {
+            return BP_CA_BIND_ALIASES;
+        }
+        b->alias[b->aliases++] = ek;
+    }
+    return BP_CA_NONE;
+}
+
+static enum bp_ca_rule sign_binding(struct bp_ca_signer *s, const struct ca_pending *p, bp_span before)
 {
     struct bp_akbinding b = {.device_id = BP_SPAN_OF(p->device_id),
                              .ak_name = BP_SPAN_OF(p->ak_name),
@@ -263,6 +297,10 @@ static enum bp_ca_rule sign_binding(struct bp_ca_signer *s, const struct ca_pend
     for (uint32_t i = 0; i < p->eks; i++) {
         b.ek[i] = BP_SPAN_OF(p->ek[i]);
         b.qualified[i] = BP_SPAN_OF(p->qualified[i]);
+    }
+    const enum bp_ca_rule rule = recognise(s, before, p, &b);
+    if (rule != BP_CA_NONE) {
+        return rule;
     }
     if (bp_failed(bp_akbinding_write(&b, payload, sizeof payload, &n)) ||
         bp_failed(bp_cose_sign1_write(&signer, &header, bp_span_of(payload, n), BP_SPAN_EMPTY, s->scratch, CA_SCRATCH,
@@ -284,7 +322,7 @@ enum bp_ca_rule ca_bind(struct bp_ca_signer *s, bp_span body)
     }
     /* A credential serves once, whatever comes of it. */
     const enum bp_ca_rule rule =
-        bp_ct_equal(BP_SPAN_OF(p->proof), m.proof) ? sign_binding(s, p) : BP_CA_BIND_PROOF;
+        bp_ct_equal(BP_SPAN_OF(p->proof), m.proof) ? sign_binding(s, p, m.before) : BP_CA_BIND_PROOF;
     bp_wipe(p, sizeof *p);
     return rule;
 }

@@ -22,9 +22,8 @@ struct issue {
     struct bp_ear ear;
 };
 
-/* A COSE_Sign1 of this content type, by this key. */
-static bool is_signed(struct bp_ca_signer *s, bp_span in, bp_span content, bp_span kid, const struct bp_pubkey *key,
-                      bp_span *ret_payload)
+bool ca_is_signed(struct bp_ca_signer *s, bp_span in, bp_span content, bp_span kid, const struct bp_pubkey *key,
+                  bp_span *ret_payload)
 {
     struct bp_cose_sign1 msg;
     if (bp_failed(bp_cose_sign1_read(in, &msg)) || !bp_span_equal(msg.content_type, content) ||
@@ -34,6 +33,16 @@ static bool is_signed(struct bp_ca_signer *s, bp_span in, bp_span content, bp_sp
     }
     *ret_payload = msg.payload;
     return true;
+}
+
+enum bp_ca_rule ca_read_binding(struct bp_ca_signer *s, bp_span in, struct bp_akbinding *ret)
+{
+    bp_span payload;
+    const struct bp_pubkey key = bp_key_public(s->bind);
+    if (!ca_is_signed(s, in, BP_SPAN_STR(BP_AKBINDING_CONTENT), BP_SPAN_OF(s->bind_kid), &key, &payload)) {
+        return BP_CA_BINDING_SIGNATURE;
+    }
+    return bp_failed(bp_akbinding_read(payload, ret)) ? BP_CA_BINDING_FORM : BP_CA_NONE;
 }
 
 /* Whether a name is the server's own or lies under it: nobody but the infrastructure CA may certify that. */
@@ -87,15 +96,8 @@ static enum bp_ca_rule step_request(struct bp_ca_signer *s, struct issue *x)
 
 static enum bp_ca_rule step_binding(struct bp_ca_signer *s, struct issue *x)
 {
-    bp_span payload;
-    const struct bp_pubkey key = bp_key_public(s->bind);
-    if (!is_signed(s, x->m.ak_binding, BP_SPAN_STR(BP_AKBINDING_CONTENT), BP_SPAN_OF(s->bind_kid), &key, &payload)) {
-        return BP_CA_BINDING_SIGNATURE;
-    }
-    if (bp_failed(bp_akbinding_read(payload, &x->binding))) {
-        return BP_CA_BINDING_FORM;
-    }
-    const enum bp_ca_rule rule = ca_read_ak(s, x->binding.ak, &x->ak);
+    enum bp_ca_rule rule = ca_read_binding(s, x->m.ak_binding, &x->binding);
+    rule = rule == BP_CA_NONE ? ca_read_ak(s, x->binding.ak, &x->ak) : rule;
     if (rule != BP_CA_NONE) {
         return rule;
     }
@@ -205,7 +207,7 @@ static bool is_granting(const struct bp_ear *ear)
 static enum bp_ca_rule step_result(struct bp_ca_signer *s, struct issue *x)
 {
     bp_span payload;
-    if (!is_signed(s, x->m.ear, BP_SPAN_STR(BP_EAR_CONTENT), BP_SPAN_OF(s->result_kid), &s->result_key, &payload)) {
+    if (!ca_is_signed(s, x->m.ear, BP_SPAN_STR(BP_EAR_CONTENT), BP_SPAN_OF(s->result_kid), &s->result_key, &payload)) {
         return BP_CA_EAR_SIGNATURE;
     }
     if (bp_failed(bp_ear_read(payload, &x->ear))) {

@@ -85,6 +85,8 @@ void bp_log_signer_answer(struct bp_log_signer *s, bp_span op, bp_span body, str
     X(PENDING_FULL, "credentials-open", BUSY)                                                                          \
     X(BIND_NONE, "credential-unknown-or-spent", ACTIVATION)                                                            \
     X(BIND_PROOF, "activation-proof", ACTIVATION)                                                                      \
+    X(BIND_BEFORE, "binding-of-before", WRONG_DEVICE)                                                                  \
+    X(BIND_ALIASES, "endorsement-keys-too-many", NOT_GENUINE)                                                          \
     X(PROFILE, "profile", UNSUPPORTED)                                                                                 \
     X(PSEUDONYM, "pseudonym", VALUE)                                                                                   \
     X(SERVICE, "service", VALUE)                                                                                       \

@@ -98,6 +98,7 @@ bp_result bp_store_device_set(bp_store *s, const struct bp_device *d)
     bp_q_int(&q, d->automatic);
     bp_q_place(&q, &d->place);
     bp_q_text(&q, d->place.name);
+    bp_q_text(&q, d->issuer_class);
     bp_q_int(&q, d->state_ms);
     bp_q_text(&q, d->state_reason);
     bp_q_int(&q, d->n);

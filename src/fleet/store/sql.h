@@ -51,7 +51,7 @@
     X(DEVICE_BY_N, BP_FROM_DEVICE "WHERE n=?")                                                     \
     X(DEVICE_BY_PSEUDONYM, BP_FROM_DEVICE "WHERE pseudonym=?")                                     \
     X(DEVICE_SET, "UPDATE device SET state=?, before_quarantine=?, automatic=?, zone=?, site=?,"   \
-                  " model=?, name=?, state_ms=?, state_reason=? WHERE n=?")                        \
+                  " model=?, name=?, issuer_class=?, state_ms=?, state_reason=? WHERE n=?")        \
     X(DEVICE_REMOVE, "DELETE FROM device WHERE n=? AND state=1")                                   \
     X(DEVICE_INFO, "SELECT info FROM device WHERE n=?")                                            \
     X(TRUST, "SELECT seq, as_of_ms, heard_ms, due_ms, silent, tier, reason, verdict, ldevid,"      \

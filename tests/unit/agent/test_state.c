@@ -189,6 +189,20 @@ BP_CASE(what_a_killed_process_left_is_removed)
     }
 }
 
+/* Which endorsement key is shown is remembered; a folder of before has no such member, and shows all. */
+BP_CASE(the_key_that_is_shown_is_kept)
+{
+    size_t n = 0, all_n = 0;
+    fill_device();
+    BP_NEED(!bp_failed(bp_agent_device_write(&dev, room, sizeof room, &all_n)));
+    BP_CHECK(!bp_failed(bp_agent_device_read(bp_span_of(room, all_n), &dev2)) && dev2.ek_template == 0);
+    dev.ek_template = BP_TEMPLATE_H3;
+    BP_NEED(!bp_failed(bp_agent_device_write(&dev, room, sizeof room, &n)) && n == all_n + 2);
+    BP_CHECK(!bp_failed(bp_agent_device_read(bp_span_of(room, n), &dev2)) && dev2.ek_template == BP_TEMPLATE_H3);
+    room[n - 1] = BP_TEMPLATE_H3 + 1;
+    BP_CHECK(bp_is(bp_agent_device_read(bp_span_of(room, n), &dev2), BP_E_MALFORMED) && dev2.ek_template == 0);
+}
+
 /* Every truncation and every changed byte of the two files is refused or read as something that can be written again. */
 BP_CASE(damage_never_passes_as_another_device)
 {
@@ -371,7 +385,7 @@ BP_SUITE(agent_state,
     BP_TABLE(choices)
     BP_RUN(a_damaged_slot_leaves_the_other)
     BP_RUN(what_a_killed_process_left_is_removed)
-    BP_RUN(damage_never_passes_as_another_device)
+    BP_RUN(the_key_that_is_shown_is_kept) BP_RUN(damage_never_passes_as_another_device)
     BP_RUN(slots_that_cannot_be_are_refused)
     BP_RUN(failures_leave_what_stood)
     BP_RUN(owner_is_kept)

@@ -248,7 +248,7 @@ static bp_result make_device(struct desk *d, void *arg)
     char source[24];
     id[1] = a->tag;
     id[32] = a->tag;
-    ek[0][0] = a->tag;
+    memcpy(ek[0], id + 1, sizeof ek[0]); /* the id is of its identity key */
     (void)snprintf(source, sizeof source, "198.51.100.%u", a->tag);
     struct bp_contact c = {.id = BP_SPAN_OF(id), .ek = (const uint8_t(*)[32])ek, .ek_count = 1, .ak_public = BP_SPAN_STR("ak"),
                            .binding = BP_SPAN_STR("binding"), .issuer_class = BP_SPAN_STR("virtual"), .kind = BP_SPAN_STR("tpm2"),

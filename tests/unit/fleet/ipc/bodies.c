@@ -42,7 +42,7 @@ PLAIN(credential, .eks = 2, .ek = {{2, bytes(40), bytes(50)}, {3, bytes(60), BP_
 PLAIN(challenge, .device_id = bytes(33), .eks = 2, .id_object = {bytes(52), BP_SPAN_EMPTY},
       .secret = {bytes(64), BP_SPAN_EMPTY}, .issuer_class = BP_SPAN_STR("virtual"), .hashes = 1, .hash = {bytes(32)},
       .qualified = {bytes(34)})
-PLAIN(bind, bytes(33), bytes(34), bytes(32))
+PLAIN(bind, bytes(33), bytes(34), bytes(32), bytes(70))
 PLAIN(issue, bytes(50), bytes(51), bytes(52), bytes(32), 7, 1700000000000, bytes(53), BP_SPAN_STR("d-7Q2X"),
       BP_SPAN_STR("app-server"), 1700000001000, bytes(32), BP_SPAN_STR("historian"), BP_SPAN_STR("press-7"), 3888000000)
 PLAIN(brownfield, bytes(50), BP_SPAN_STR("b-1"))

@@ -122,7 +122,9 @@ BP_CASE(writers_hold_the_same_bounds)
 {
     size_t n = 0;
     const struct bp_msg_append half = {0, bp_span_of(body, 31)};
-    const struct bp_msg_bind bind = {bp_span_of(body, 32), bp_span_of(body, 34), bp_span_of(body, 32)};
+    const struct bp_msg_bind bind = {bp_span_of(body, 32), bp_span_of(body, 34), bp_span_of(body, 32), BP_SPAN_EMPTY};
+    const struct bp_msg_bind long_before = {bp_span_of(body, 33), bp_span_of(body, 34), bp_span_of(body, 32),
+                                            bp_span_of(body, 2049)};
     const struct bp_msg_operator long_days = {bp_span_of(body, 9), BP_SPAN_STR("x"), 826};
     const struct bp_msg_deny deny = {.count = 2, .hashes = bp_span_of(body, 63)};
     const struct bp_msg_revoked row = {bp_span_of(body, 21), 0, 0};
@@ -130,6 +132,7 @@ BP_CASE(writers_hold_the_same_bounds)
     static struct bp_msg_results results;
     BP_CHECK(bp_is(bp_msg_append_write(&half, back, sizeof back, &n), BP_E_BAD_ARGUMENT));
     BP_CHECK(bp_is(bp_msg_bind_write(&bind, back, sizeof back, &n), BP_E_BAD_ARGUMENT));
+    BP_CHECK(bp_is(bp_msg_bind_write(&long_before, back, sizeof back, &n), BP_E_BAD_ARGUMENT));
     BP_CHECK(bp_is(bp_msg_operator_write(&long_days, back, sizeof back, &n), BP_E_BAD_ARGUMENT));
     BP_CHECK(bp_is(bp_msg_deny_write(&deny, back, sizeof back, &n), BP_E_BAD_ARGUMENT));
     BP_CHECK(bp_is(bp_msg_crl_write(&crl, back, sizeof back, &n), BP_E_BAD_ARGUMENT));

@@ -549,6 +549,47 @@ BP_CASE(hello_in_anothers_name_disturbs_nobody)
     BP_CHECK(gateway_first(&g[0])->http.status == 200 && g[0].tier == BP_TIER_AFFIRMING);
 }
 
+struct alias {
+    const uint8_t *id;
+    uint8_t ek[32];
+};
+
+static bp_result add_alias(void *self, struct bp_turn *t)
+{
+    const struct alias *x = self;
+    struct bp_device d = {0};
+    BP_TRY(bp_store_device_by_id(t->store, bp_span_of(x->id, 33), &d));
+    struct bp_key k = {.device = d.n, .role = BP_ROLE_EK, .since_ms = t->now_ms};
+    memcpy(k.spki, x->ek, sizeof k.spki);
+    return bp_store_key_add(t->store, &k);
+}
+
+/* A chip whose key the registry has as an alias of a device is asked, and refused, in that device's name. Here only the store
+ * says so: the CA signer never saw both keys proven by one chip, and does not bind what the keeper calls the same. */
+BP_CASE(alias_that_no_activation_proved)
+{
+    struct alias x;
+    char code[BP_CODE_TEXT + 1];
+    BP_NEED(stage() && stage_gateway(0) && stage_gateway(1) && world_invite(w, "north", code) && gateway_join(&g[0], code));
+    BP_CHECK(gateway_hello(&g[1], NULL)->http.status == 200);
+    x.id = g[0].rig.device_id;
+    memcpy(x.ek, g[1].rig.device_id + 1, sizeof x.ek);
+    BP_CHECK(world_act(w, add_alias, &x));
+    const struct standing before = standing(0);
+    BP_CHECK(gateway_hello(&g[1], NULL)->http.status == 200 && is(g[1].state, "active") &&
+             memcmp(g[1].rig.device_id, g[0].rig.device_id, 33) == 0);
+    uint64_t from = world_log_size(w);
+    BP_CHECK(is(world_code(gateway_first(&g[1])), "wrong-device") && world_events(w, BP_EV_CONTACT_REFUSED, from) == 1);
+    BP_CHECK(unchanged(0, &before));
+    BP_CHECK(world_revoke(w, g[0].rig.device_id));
+    from = world_log_size(w);
+    const struct world_reply *r = gateway_hello(&g[1], NULL);
+    BP_CHECK(is(world_code(r), "revoked") && detail_begins(r, "the device is revoked; it showed another endorsement key"));
+    r = gateway_hello(&g[0], NULL);
+    BP_CHECK(is(world_code(r), "revoked") && detail_begins(r, "the device is revoked"));
+    BP_CHECK(world_events(w, BP_EV_CONTACT_REFUSED, from) == 2);
+}
+
 BP_CASE(contact_older_than_ten_minutes)
 {
     BP_NEED(stage() && stage_gateway(0));
@@ -766,7 +807,7 @@ BP_SUITE(keeper_refusals,
                              BP_TABLE(refused_requests) BP_RUN(too_large) BP_RUN(every_truncation_of_evidence)
                                  BP_RUN(key_that_nobody_knows) BP_RUN(message_that_is_no_request)
                                      BP_RUN(maker_that_nobody_accepted) BP_RUN(activation_that_was_guessed)
-                                         BP_RUN(evidence_without_hello) BP_RUN(hello_in_anothers_name_disturbs_nobody)
+                                         BP_RUN(evidence_without_hello) BP_RUN(alias_that_no_activation_proved) BP_RUN(hello_in_anothers_name_disturbs_nobody)
                                              BP_RUN(contact_older_than_ten_minutes)
                                                  BP_RUN(invitation_wrong_spent_expired)
                                                      BP_RUN(waiting_room_of_one_source_is_full)

@@ -65,7 +65,7 @@ static inline void fx_end(struct fx *f)
     (void)rmdir(f->folder);
 }
 
-/* A contact whose id and keys all come from one number; aks of different numbers differ. */
+/* A contact whose keys come from one number, and its id from the first; aks of different numbers differ. */
 struct fx_contact {
     uint8_t id[BP_ID_SIZE];
     uint8_t ek[2][32];
@@ -76,9 +76,9 @@ struct fx_contact {
 static inline void fx_contact(struct fx_contact *k, unsigned device, unsigned ak, const char *source, bp_span code)
 {
     *k = (struct fx_contact){.id = {1}};
-    (void)snprintf((char *)k->id + 1, 16, "device %u", device);
     (void)snprintf((char *)k->ek[0], 32, "ek a %u", device);
     (void)snprintf((char *)k->ek[1], 32, "ek b %u", device);
+    memcpy(k->id + 1, k->ek[0], 32);
     (void)snprintf((char *)k->ak, sizeof k->ak, "ak %u", ak);
     k->c = (struct bp_contact){.id = BP_SPAN_OF(k->id),
                                .ek = (const uint8_t(*)[32])k->ek,

@@ -208,10 +208,134 @@ BP_CASE(key_of_another_device_is_refused)
     fx_contact(&k, 1, 1, "10.0.0.1", BP_SPAN_EMPTY);
     BP_CHECK(contact(&k, &d) == BP_P_NONE);
     fx_contact(&other, 2, 2, "10.0.0.2", BP_SPAN_EMPTY);
-    memcpy(other.ek[1], k.ek[0], 32);
+    memcpy(other.ek[0], k.ak, 32); /* an attestation key is no endorsement key */
     BP_CHECK(contact(&other, &d) == BP_P_KEY_IN_USE);
     fx_contact(&other, 3, 1, "10.0.0.2", BP_SPAN_EMPTY);
     BP_CHECK(contact(&other, &d) == BP_P_KEY_IN_USE);
+    fx_end(&f);
+}
+
+/* Shows one of its two keys: 0 the identity key, 1 the other one. */
+static void show_one(struct fx_contact *k, size_t at)
+{
+    memcpy(k->ek[0], k->ek[at], 32);
+    k->c.ek_count = 1;
+}
+
+static size_t endorsement_keys(int64_t device, bool *ret_buried)
+{
+    struct bp_key keys[16];
+    size_t n = 0, eks = 0;
+    *ret_buried = true;
+    BP_CHECK(!bp_failed(bp_store_key_of(f.store, device, keys, 16, &n)));
+    for (size_t i = 0; i < n; i++) {
+        eks += keys[i].role == BP_ROLE_EK ? 1u : 0u;
+        *ret_buried = *ret_buried && (keys[i].role != BP_ROLE_EK || keys[i].tombstone);
+    }
+    return eks;
+}
+
+BP_CASE(every_proven_key_of_a_chip_is_its_alias)
+{
+    struct fx_contact k;
+    struct bp_device d = {0}, again = {0};
+    struct bp_event e;
+    enum bp_problem problem = BP_P_NONE;
+    bool buried = false;
+    BP_NEED(fx_new(&f));
+    fx_contact(&k, 1, 1, "10.0.0.1", BP_SPAN_EMPTY);
+    k.c.ek_count = 1; /* an old agent */
+    BP_CHECK(contact(&k, &d) == BP_P_NONE && endorsement_keys(d.n, &buried) == 1 && !buried);
+    BP_CHECK(bp_is(bp_registry_chip(&f.r, (const uint8_t(*)[32])k.ek + 1, 1, &again, &problem), BP_E_NOT_FOUND));
+    k.c.ek_count = 2;
+    BP_CHECK(contact(&k, &d) == BP_P_NONE && endorsement_keys(d.n, &buried) == 2);
+    BP_CHECK(last_event(&e) == BP_EV_ALIAS_PROVEN &&
+             bp_span_equal(bp_event_detail_of(&e, BP_SPAN_STR("key"))->bytes, BP_SPAN_OF(k.ek[1])));
+    const uint64_t size = f.log.size;
+    BP_CHECK(contact(&k, &d) == BP_P_NONE && f.log.size == size); /* once */
+    for (size_t i = 0; i < 2; i++) {
+        BP_CHECK(!bp_failed(bp_registry_chip(&f.r, (const uint8_t(*)[32])k.ek + i, 1, &again, &problem)) && again.n == d.n);
+        BP_CHECK(bp_registry_shows_identity(&d, (const uint8_t(*)[32])k.ek + i, 1) == (i == 0));
+    }
+    fx_end(&f);
+}
+
+BP_CASE(the_other_key_alone_is_the_same_device)
+{
+    struct fx_contact k;
+    struct bp_device d = {0}, again = {0};
+    struct bp_event e;
+    char code[BP_CODE_TEXT + 1];
+    BP_NEED(fx_new(&f) && enrolled(1, &d));
+    fx_contact(&k, 1, 1, "10.0.0.1", BP_SPAN_EMPTY);
+    show_one(&k, 1);
+    BP_CHECK(contact(&k, &again) == BP_P_NONE && again.n == d.n && again.state == BP_ST_ACTIVE); /* its attestation key is the same */
+    fx_contact(&k, 1, 77, "10.0.0.1", BP_SPAN_EMPTY);
+    show_one(&k, 1);
+    BP_CHECK(contact(&k, &again) == BP_P_NONE && again.n == d.n && again.state == BP_ST_QUARANTINED); /* as with the first key */
+    BP_NEED(enrolled(2, &d) && invite(code));
+    fx_contact(&k, 2, 78, "10.0.0.1", bp_span_cstr(code));
+    show_one(&k, 1);
+    const uint64_t size = f.log.size;
+    BP_CHECK(contact(&k, &again) == BP_P_NONE && again.n == d.n && again.state == BP_ST_CLAIMED);
+    BP_CHECK(f.log.size == size + 2 && last_event(&e) == BP_EV_DEVICE_REBOUND); /* after known-by-alias */
+    fx_contact(&k, 2, 79, "10.0.0.1", BP_SPAN_EMPTY);
+    show_one(&k, 1);
+    memcpy(k.id + 1, k.ek[0], 32); /* it said hello before the other key was known to be its own */
+    BP_CHECK(contact(&k, &again) == BP_P_BUSY);
+    fx_end(&f);
+}
+
+BP_CASE(keys_of_two_devices_are_refused_and_named)
+{
+    struct fx_contact k, other;
+    struct bp_device d = {0};
+    BP_NEED(fx_new(&f));
+    fx_contact(&k, 1, 1, "10.0.0.1", BP_SPAN_EMPTY);
+    fx_contact(&other, 2, 2, "10.0.0.2", BP_SPAN_EMPTY);
+    BP_CHECK(contact(&k, &d) == BP_P_NONE && contact(&other, &d) == BP_P_NONE);
+    memcpy(k.ek[1], other.ek[1], 32);
+    BP_CHECK(contact(&k, &d) == BP_P_TWO_DEVICES);
+    fx_end(&f);
+}
+
+BP_CASE(a_tombstone_covers_every_key_of_the_chip)
+{
+    for (size_t at = 0; at < 2; at++) {
+        for (int revoked = 0; revoked < 2; revoked++) {
+            struct fx_contact k;
+            struct bp_device d = {0}, again = {0};
+            enum bp_problem problem = BP_P_NONE;
+            bool buried = false;
+            BP_NEED(fx_new(&f) && enrolled(1, &d));
+            BP_NEED(!bp_failed(revoked != 0 ? bp_registry_revoke(&f.r, d.n, BP_SPAN_STR("stolen"), BP_SPAN_STR("ann"), &problem)
+                                            : bp_registry_retire(&f.r, d.n, BP_SPAN_STR("old"), BP_SPAN_STR("ann"), &problem)));
+            BP_CHECK(endorsement_keys(d.n, &buried) == 2 && buried);
+            fx_contact(&k, 1, 80, "10.0.0.1", BP_SPAN_EMPTY);
+            show_one(&k, at);
+            BP_CHECK(contact(&k, &again) == BP_P_REVOKED);
+            BP_CHECK(bp_failed(bp_registry_permit(&f.r, d.n, BP_SPAN_STR("repaired"), BP_SPAN_STR("ann"), &problem)) ==
+                     (revoked != 0));
+            BP_CHECK(contact(&k, &again) == (revoked != 0 ? BP_P_REVOKED : BP_P_NONE)); /* a permit serves either key */
+            BP_CHECK(revoked != 0 || (again.n == d.n && again.state == BP_ST_CLAIMED));
+            fx_end(&f);
+        }
+    }
+}
+
+BP_CASE(the_class_of_the_binding_is_the_devices)
+{
+    struct fx_contact k;
+    struct bp_device d = {0}, stored = {0};
+    BP_NEED(fx_new(&f));
+    fx_contact(&k, 1, 1, "10.0.0.1", BP_SPAN_EMPTY);
+    k.c.issuer_class = BP_SPAN_STR("discrete");
+    k.c.ek_count = 1;
+    BP_CHECK(contact(&k, &d) == BP_P_NONE && strcmp(d.issuer_class, "discrete") == 0);
+    k.c.issuer_class = BP_SPAN_STR("virtual");
+    k.c.ek_count = 2;
+    BP_CHECK(contact(&k, &d) == BP_P_NONE && !bp_failed(bp_store_device_by_n(f.store, d.n, &stored)) &&
+             strcmp(stored.issuer_class, "virtual") == 0);
     fx_end(&f);
 }
 
@@ -282,9 +406,11 @@ BP_CASE(a_retired_chip_is_refused_with_either_key)
     fx_contact(&turned, 9, 81, "10.0.0.1", BP_SPAN_EMPTY); /* another id, and of this chip only its second key */
     memcpy(turned.ek[0], k.ek[1], 32);
     turned.c.ek_count = 1;
-    BP_CHECK(contact(&turned, &again) == BP_P_KEY_IN_USE);
+    BP_CHECK(contact(&turned, &again) == BP_P_REVOKED);
+    memcpy(turned.id, k.id, sizeof turned.id); /* under its own id */
+    BP_CHECK(contact(&turned, &again) == BP_P_REVOKED);
     memcpy(turned.ek[0], k.ek[0], 32);
-    BP_CHECK(contact(&turned, &again) == BP_P_KEY_IN_USE);
+    BP_CHECK(contact(&turned, &again) == BP_P_REVOKED);
     BP_NEED(invite(code));
     fx_contact(&k, 1, 82, "10.0.0.1", bp_span_cstr(code));
     BP_CHECK(contact(&k, &again) == BP_P_REVOKED);
@@ -428,6 +554,9 @@ BP_SUITE(registry, BP_TABLE(allowed_moves) BP_RUN(what_the_table_does_not_name_i
     BP_RUN(unknown_device_waits_and_is_approved) BP_RUN(waiting_room_has_a_limit_per_source_and_in_all)
     BP_RUN(waiting_room_forgets_after_a_day_and_the_device_may_come_again)
     BP_RUN(invitation_serves_once_in_time_and_as_people_type) BP_RUN(key_of_another_device_is_refused)
+    BP_RUN(every_proven_key_of_a_chip_is_its_alias) BP_RUN(the_other_key_alone_is_the_same_device)
+    BP_RUN(keys_of_two_devices_are_refused_and_named) BP_RUN(a_tombstone_covers_every_key_of_the_chip)
+    BP_RUN(the_class_of_the_binding_is_the_devices)
     BP_RUN(another_attestation_key_uninvited_holds_the_device) BP_RUN(revoked_is_off_for_every_key_and_for_good)
     BP_RUN(a_retired_chip_is_refused_with_either_key) BP_RUN(a_permit_brings_a_retired_device_back_once)
     BP_RUN(a_permit_runs_out_and_never_serves_the_revoked)

@@ -99,14 +99,19 @@ static void foretell(size_t secrets, uint8_t ret[32])
     BP_CHECK(!bp_failed(bp_binding_activation(plant.crypto, spans, secrets, ret)));
 }
 
-static void ask_bind(bp_span device_id, const uint8_t proof[32])
+static void ask_bind_after(bp_span device_id, const uint8_t proof[32], bp_span before)
 {
     const struct bp_tpm_name name = ak_name();
-    const struct bp_msg_bind m = {device_id, bp_tpm_name_span(&name), bp_span_of(proof, 32)};
+    const struct bp_msg_bind m = {device_id, bp_tpm_name_span(&name), bp_span_of(proof, 32), before};
     size_t n = 0;
     if (BP_CHECK(!bp_failed(bp_msg_bind_write(&m, room, sizeof room, &n)))) {
         ask("bind", bp_span_of(room, n));
     }
+}
+
+static void ask_bind(bp_span device_id, const uint8_t proof[32])
+{
+    ask_bind_after(device_id, proof, BP_SPAN_EMPTY);
 }
 
 static struct bp_msg_credential both(void)
@@ -405,6 +410,141 @@ BP_CASE(one_secret_of_two_is_no_proof)
     BP_CHECK(is_refused(BP_CA_BIND_PROOF, BP_P_ACTIVATION));
 }
 
+/* --- the same chip again --- */
+
+/* What an endorsement key alone, or two, come to: asks for credentials, proves them, and binds after `before`. */
+static void prove(const struct chip_ek *const *eks, size_t n, bp_span before)
+{
+    struct bp_msg_credential m = {.eks = n, .ak = bp_span_of(ak.pub, ak.pub_n)};
+    struct bp_msg_challenge a;
+    uint8_t proof[32], id[BP_DEVID_SIZE];
+    for (size_t i = 0; i < n; i++) {
+        m.ek[i] = as_message(eks[i]);
+    }
+    foretell(n, proof);
+    ask_credential(&m);
+    BP_NEED(got.status == BP_P_NONE && !bp_failed(bp_msg_challenge_read(got.body, &a)));
+    memcpy(id, a.device_id.p, sizeof id);
+    ask_bind_after(BP_SPAN_OF(id), proof, before);
+}
+
+/* Copies the object that the signer answered with, and reads it. */
+static bp_span take_binding(uint8_t *ret, size_t cap, struct bp_akbinding *b)
+{
+    bp_span object;
+    struct bp_cose_sign1 msg;
+    if (!BP_CHECK(got.status == BP_P_NONE && !bp_failed(bp_msg_bytes_read(got.body, &object)) && object.n <= cap)) {
+        return BP_SPAN_EMPTY;
+    }
+    memcpy(ret, object.p, object.n);
+    const bp_span kept = bp_span_of(ret, object.n);
+    BP_CHECK(!bp_failed(bp_cose_sign1_read(kept, &msg)) && !bp_failed(bp_akbinding_read(msg.payload, b)));
+    return kept;
+}
+
+/* Shown by another of its endorsement keys alone, then by the third: it is the device that it was, and keeps all of them. */
+BP_CASE(the_chip_is_recognised_by_any_of_its_keys)
+{
+    const struct chip_ek *const all[] = {&rsa, &p256, &p384};
+    uint8_t hash[3][32], id[3][BP_DEVID_SIZE], first[BP_AKBINDING_SIGNED], second[BP_AKBINDING_SIGNED], third[BP_AKBINDING_SIGNED];
+    struct bp_akbinding b;
+    for (size_t i = 0; i < 3; i++) {
+        spki_hash(all[i]->pkey, hash[i], id[i]);
+    }
+    prove(all, 3, BP_SPAN_EMPTY);
+    const bp_span one = take_binding(first, sizeof first, &b);
+    BP_CHECK(bp_span_equal(b.device_id, BP_SPAN_OF(id[1])) && b.eks == 3 && b.aliases == 0);
+    prove(&all[2], 1, one);
+    const bp_span two = take_binding(second, sizeof second, &b);
+    BP_CHECK(bp_span_equal(b.device_id, BP_SPAN_OF(id[1])) && b.eks == 1 && b.aliases == 2);
+    BP_CHECK(bp_span_equal(b.ek[0], BP_SPAN_OF(hash[2])) && is_named(b.qualified[0], &p384));
+    BP_CHECK(bp_span_equal(b.alias[0], BP_SPAN_OF(hash[1])) && bp_span_equal(b.alias[1], BP_SPAN_OF(hash[0])));
+    prove(all, 1, two);
+    const bp_span three = take_binding(third, sizeof third, &b);
+    BP_CHECK(three.n > 0 && bp_span_equal(b.device_id, BP_SPAN_OF(id[1])) && b.eks == 1 && b.aliases == 2 &&
+             bp_span_equal(b.ek[0], BP_SPAN_OF(hash[0])));
+}
+
+/* A key that comes later joins the others. */
+BP_CASE(a_further_key_joins_once_it_is_proven)
+{
+    const struct chip_ek *const one[] = {&p384}, *const two[] = {&rsa, &p384};
+    uint8_t hash[32], id[BP_DEVID_SIZE], proof[32], first[BP_AKBINDING_SIGNED], second[BP_AKBINDING_SIGNED];
+    struct bp_akbinding b;
+    spki_hash(p384.pkey, hash, id);
+    prove(one, 1, BP_SPAN_EMPTY);
+    const bp_span before = take_binding(first, sizeof first, &b);
+    BP_CHECK(bp_span_equal(b.device_id, BP_SPAN_OF(id)));
+    /* Its credential was opened for one of the two keys only: nothing joins, and nothing is bound. */
+    const struct bp_msg_credential m = both();
+    struct bp_msg_challenge a;
+    uint8_t chip[BP_DEVID_SIZE];
+    foretell(1, proof);
+    ask_credential(&m);
+    BP_NEED(got.status == BP_P_NONE && !bp_failed(bp_msg_challenge_read(got.body, &a)));
+    memcpy(chip, a.device_id.p, sizeof chip);
+    ask_bind_after(BP_SPAN_OF(chip), proof, before);
+    BP_CHECK(is_refused(BP_CA_BIND_PROOF, BP_P_ACTIVATION));
+    prove(two, 2, before);
+    (void)take_binding(second, sizeof second, &b);
+    BP_CHECK(bp_span_equal(b.device_id, BP_SPAN_OF(id)) && b.eks == 2 && b.aliases == 0);
+}
+
+BP_CASE(another_chip_takes_no_id)
+{
+    const struct chip_ek *const one[] = {&p256}, *const two[] = {&rsa, &p384};
+    uint8_t first[BP_AKBINDING_SIGNED];
+    struct bp_akbinding b;
+    prove(two, 2, BP_SPAN_EMPTY);
+    const bp_span before = take_binding(first, sizeof first, &b);
+    prove(one, 1, before); /* the keeper says that it is the same chip */
+    BP_CHECK(is_refused(BP_CA_BIND_BEFORE, BP_P_WRONG_DEVICE));
+    first[before.n - 1] ^= 1u;
+    prove(two, 1, before); /* and a statement that this CA did not make says nothing */
+    BP_CHECK(is_refused(BP_CA_BINDING_SIGNATURE, BP_P_SIGNATURE));
+    prove(two, 1, BP_SPAN_STR("\x01"));
+    BP_CHECK(is_refused(BP_CA_BINDING_SIGNATURE, BP_P_SIGNATURE));
+}
+
+/* The weakest class of all its keys counts, also of one that it does not show this time. */
+BP_CASE(a_key_left_away_lends_no_better_class)
+{
+    struct chip_ek ek = {0};
+    const struct chip_ek *const all[] = {&ek, &rsa};
+    uint8_t first[BP_AKBINDING_SIGNED], second[BP_AKBINDING_SIGNED];
+    struct bp_akbinding b;
+    BP_NEED(chip_ek_make(&ek, 2, &discrete_maker, CHIP_GOOD, PLANT_NOW));
+    prove(all, 2, BP_SPAN_EMPTY);
+    const bp_span before = take_binding(first, sizeof first, &b);
+    BP_CHECK(bp_span_equal(b.issuer_class, BP_SPAN_STR("virtual")));
+    prove(all, 1, before);
+    (void)take_binding(second, sizeof second, &b);
+    BP_CHECK(bp_span_equal(b.issuer_class, BP_SPAN_STR("virtual")) && b.eks == 1 && b.aliases == 1);
+    chip_ek_done(&ek);
+}
+
+/* A chip has a few; whoever brings ever new ones under one of them is no chip. */
+BP_CASE(aliases_are_bounded)
+{
+    struct chip_ek more[BP_AKBINDING_EKS_MAX + 1];
+    uint8_t kept[2][BP_AKBINDING_SIGNED];
+    struct bp_akbinding b;
+    bp_span before = BP_SPAN_EMPTY;
+    for (size_t i = 0; i <= BP_AKBINDING_EKS_MAX; i++) {
+        const struct chip_ek *const eks[] = {&p384, &more[i]};
+        BP_NEED(chip_ek_make(&more[i], 2, &virtual_maker, CHIP_GOOD, PLANT_NOW));
+        prove(eks, 2, before);
+        before = take_binding(kept[i % 2], BP_AKBINDING_SIGNED, &b);
+        BP_CHECK(b.aliases == i);
+    }
+    const struct chip_ek *const other[] = {&p384, &p256};
+    prove(other, 2, before);
+    BP_CHECK(is_refused(BP_CA_BIND_ALIASES, BP_P_NOT_GENUINE));
+    for (size_t i = 0; i <= BP_AKBINDING_EKS_MAX; i++) {
+        chip_ek_done(&more[i]);
+    }
+}
+
 BP_CASE(ten_minutes_and_no_longer)
 {
     uint8_t proof[32], hash[32], id[BP_DEVID_SIZE];
@@ -543,6 +683,8 @@ BP_SUITE(enrol,
     BP_RUN(attestation_keys_that_are_none)
     BP_RUN(bound_by_the_proof_and_once)
     BP_RUN(a_wrong_proof_spends_the_credential)
+    BP_RUN(the_chip_is_recognised_by_any_of_its_keys) BP_RUN(a_further_key_joins_once_it_is_proven)
+    BP_RUN(another_chip_takes_no_id) BP_RUN(a_key_left_away_lends_no_better_class) BP_RUN(aliases_are_bounded)
     BP_RUN(one_secret_of_two_is_no_proof)
     BP_RUN(ten_minutes_and_no_longer)
     BP_RUN(a_new_credential_takes_the_place_of_the_old)

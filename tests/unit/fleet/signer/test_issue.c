@@ -118,8 +118,14 @@ static size_t make_binding(const struct plan *p, uint8_t *ret, size_t cap)
 {
     uint8_t payload[BP_AKBINDING_MAX];
     size_t n = 0;
-    const struct bp_akbinding b = {BP_SPAN_OF(id), p->bound_name, BP_SPAN_STR("virtual"), PLANT_NOW, 1, {BP_SPAN_OF(ek_hash)},
-                                   p->bound_ak, {p->bound_qualified}};
+    const struct bp_akbinding b = {.device_id = BP_SPAN_OF(id),
+                                   .ak_name = p->bound_name,
+                                   .issuer_class = BP_SPAN_STR("virtual"),
+                                   .time_ms = PLANT_NOW,
+                                   .eks = 1,
+                                   .ek = {BP_SPAN_OF(ek_hash)},
+                                   .ak = p->bound_ak,
+                                   .qualified = {p->bound_qualified}};
     BP_CHECK(!bp_failed(bp_akbinding_write(&b, payload, sizeof payload, &n)));
     return cose(p->bind_by, p->bind_content, p->bind_payload.n > 0 ? p->bind_payload : bp_span_of(payload, n), ret, cap);
 }

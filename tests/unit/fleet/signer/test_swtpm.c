@@ -175,7 +175,7 @@ BP_CASE(the_chip_opens_its_credentials_and_is_bound)
     }
     BP_NEED(!bp_failed(bp_binding_activation(plant.crypto, spans, identities, proof)));
     BP_NEED(!bp_failed(bp_tpm_public_read(public_of(&ak), &pub)) && !bp_failed(bp_tpm_name(plant.crypto, &pub, &name)));
-    const struct bp_msg_bind m = {BP_SPAN_OF(device_id), bp_tpm_name_span(&name), BP_SPAN_OF(proof)};
+    const struct bp_msg_bind m = {BP_SPAN_OF(device_id), bp_tpm_name_span(&name), BP_SPAN_OF(proof), BP_SPAN_EMPTY};
     BP_NEED(!bp_failed(bp_msg_bind_write(&m, room, sizeof room, &n)));
     ask_ca("bind", n);
     BP_NEED(got.status == BP_P_NONE && !bp_failed(bp_msg_bytes_read(got.body, &object)) && object.n <= sizeof bound);
