@@ -24,7 +24,6 @@
 #define BP_MODULE AGENT
 
 #define SPKI_ROOM    128u /* of a P-256 key: 91 */
-#define REQUEST_ROOM 512u
 #define CMS_ROOM     16384u
 #define CACHE_KEYS   4u
 
@@ -220,11 +219,12 @@ enum bp_outcome bp_agent_use_slot(struct bp_agent *a, enum bp_slot_name at)
 
 /* --- requests for certificates --- */
 
-enum bp_outcome bp_agent_request(struct bp_agent *a, const struct bp_agent_slot *slot, uint8_t *ret, size_t cap,
-                                 size_t *ret_n)
+enum bp_outcome bp_agent_request(struct bp_agent *a, const struct bp_agent_slot *slot, bp_span evidence, uint8_t *ret,
+                                 size_t cap, size_t *ret_n)
 {
+    const size_t info_cap = BP_AGENT_REQUEST_ROOM + evidence.n;
     uint8_t spki[SPKI_ROOM];
-    uint8_t info[REQUEST_ROOM];
+    uint8_t *info = bp_alloc(info_cap);
     uint8_t digest[BP_SHA256_SIZE];
     uint8_t raw[64];
     char name[BP_DEVID_SHORT];
@@ -232,9 +232,10 @@ enum bp_outcome bp_agent_request(struct bp_agent *a, const struct bp_agent_slot 
     size_t info_n = 0;
     struct bp_rot_trace trace = {0, ""};
     bp_devid_short(a->dev.id, name);
-    bp_result r = bp_agent_spki(a, blob_of(&slot->key), spki, sizeof spki, &spki_n, digest);
+    bp_result r = info == NULL ? BP_FAIL(NO_MEMORY)
+                               : bp_agent_spki(a, blob_of(&slot->key), spki, sizeof spki, &spki_n, digest);
     if (!bp_failed(r)) {
-        r = bp_est_info_write(bp_span_cstr(name), bp_span_of(spki, spki_n), info, sizeof info, &info_n);
+        r = bp_est_info_evidence_write(bp_span_cstr(name), bp_span_of(spki, spki_n), evidence, info, info_cap, &info_n);
     }
     if (!bp_failed(r)) {
         r = bp_hash(a->crypto, BP_HASH_SHA256, bp_span_of(info, info_n), digest);
@@ -245,6 +246,7 @@ enum bp_outcome bp_agent_request(struct bp_agent *a, const struct bp_agent_slot 
     if (!bp_failed(r)) {
         r = bp_est_request_write(bp_span_of(info, info_n), BP_SPAN_OF(raw), ret, cap, ret_n);
     }
+    bp_free(info);
     return bp_failed(r) ? bp_agent_say_root(a, r, &trace, "signing a certificate request") : BP_DONE;
 }
 
@@ -273,20 +275,41 @@ static bp_result take_cert(const struct bp_agent *a, bp_span body, struct bp_age
     return BP_FAIL(MISMATCH);
 }
 
-enum bp_outcome bp_agent_enrol_key(struct bp_agent *a, struct bp_remote *server, const char *target,
-                                   struct bp_agent_slot *slot, struct bp_reply *ret_reply)
+/* The request in base64 and a line end; the caller's. */
+static enum bp_outcome request_text(struct bp_agent *a, const struct bp_agent_slot *slot, bp_span evidence, uint8_t **ret,
+                                    size_t *ret_n)
 {
-    uint8_t der[REQUEST_ROOM];
-    char text[BP_BASE64_SIZE(REQUEST_ROOM) + 1];
+    const size_t cap = BP_AGENT_REQUEST_ROOM + evidence.n;
+    const size_t text_cap = BP_BASE64_SIZE(cap) + 1;
+    uint8_t *der = bp_alloc(cap);
+    uint8_t *text = bp_alloc(text_cap);
     size_t n = 0;
-    const enum bp_outcome o = bp_agent_request(a, slot, der, sizeof der, &n);
+    enum bp_outcome o = der == NULL || text == NULL ? bp_agent_say(a, BP_FAILED, "no memory.")
+                                                    : bp_agent_request(a, slot, evidence, der, cap, &n);
+    if (o == BP_DONE) {
+        bp_wr wr = bp_wr_over(text, text_cap);
+        bp_base64_write(&wr, bp_span_of(der, n));
+        bp_wr_u8(&wr, '\n');
+        *ret = text;
+        *ret_n = wr.n;
+        text = NULL;
+    }
+    bp_free(der);
+    bp_free(text);
+    return o;
+}
+
+enum bp_outcome bp_agent_enrol_key(struct bp_agent *a, struct bp_remote *server, const char *target,
+                                   struct bp_agent_slot *slot, bp_span evidence, struct bp_reply *ret_reply)
+{
+    uint8_t *text = NULL;
+    size_t n = 0;
+    const enum bp_outcome o = request_text(a, slot, evidence, &text, &n);
     if (o != BP_DONE) {
         return o;
     }
-    bp_wr wr = bp_wr_over(text, sizeof text);
-    bp_base64_write(&wr, bp_span_of(der, n));
-    bp_wr_u8(&wr, '\n');
-    bp_result r = bp_remote_call(server, target, "application/pkcs10", bp_wr_span(&wr), ret_reply);
+    bp_result r = bp_remote_call(server, target, "application/pkcs10", bp_span_of(text, n), ret_reply);
+    bp_free(text);
     if (bp_failed(r)) {
         return bp_agent_say_call(a, r, server, "asking for a certificate");
     }
@@ -408,13 +431,12 @@ static void take_fresh_nonce(struct bp_agent *a, const struct bp_reply *reply)
     a->issued_ms = reply->issued_ms;
 }
 
-enum bp_outcome bp_agent_attest(struct bp_agent *a, const struct bp_collect_key *keys, size_t key_count)
+/* Evidence for the nonce that is held, bound to the connection of the device listener; body the caller's. */
+static enum bp_outcome collect(struct bp_agent *a, const struct bp_collect_key *keys, size_t key_count, struct bp_collected *ret)
 {
     uint8_t binding[32];
     struct bp_collector c;
-    struct bp_collected got;
     struct bp_rot_trace trace = {0, ""};
-    struct bp_reply reply;
     bp_result r = bp_remote_binding(a->device, binding);
     if (bp_failed(r)) {
         return bp_agent_say_call(a, r, a->device, "connecting");
@@ -427,23 +449,68 @@ enum bp_outcome bp_agent_attest(struct bp_agent *a, const struct bp_collect_key 
                                        .keys = keys,
                                        .key_count = key_count};
     bp_agent_collector(a, &c);
-    r = bp_collect(&c, &a->held, &ask, &got, &trace);
-    if (bp_failed(r)) {
-        return bp_agent_say_root(a, r, &trace, "collecting evidence");
-    }
-    r = bp_remote_call(a->device, "/bedplate/v1/attest", BP_MEDIA_CMW, bp_span_of(got.body, got.body_n), &reply);
-    bp_free(got.body);
+    r = bp_collect(&c, &a->held, &ask, ret, &trace);
+    return bp_failed(r) ? bp_agent_say_root(a, r, &trace, "collecting evidence") : BP_DONE;
+}
+
+/* It was not taken: what the server holds may not be what we think, and the next one is whole. */
+static void begin_anew(struct bp_agent *a, const struct bp_reply *reply)
+{
+    take_fresh_nonce(a, reply);
+    a->held = (struct bp_held){0};
+}
+
+static enum bp_outcome post_evidence(struct bp_agent *a, const struct bp_collected *got)
+{
+    struct bp_reply reply;
+    const bp_result r =
+        bp_remote_call(a->device, "/bedplate/v1/attest", BP_MEDIA_CMW, bp_span_of(got->body, got->body_n), &reply);
     if (bp_failed(r)) {
         return bp_agent_say_call(a, r, a->device, "attesting");
     }
     if (reply.status != 200) {
-        if (reply.status < 500) { /* what it holds may not be what we think: the next one is whole */
-            take_fresh_nonce(a, &reply);
-            a->held = (struct bp_held){0};
+        if (reply.status < 500) {
+            begin_anew(a, &reply);
         }
         return bp_agent_say_reply(a, &reply, "attesting");
     }
-    return bp_agent_take_answer(a, reply.body, &got.after);
+    return bp_agent_take_answer(a, reply.body, &got->after);
+}
+
+enum bp_outcome bp_agent_attest(struct bp_agent *a, const struct bp_collect_key *keys, size_t key_count)
+{
+    struct bp_collected got;
+    enum bp_outcome o = collect(a, keys, key_count, &got);
+    if (o == BP_DONE) {
+        o = post_evidence(a, &got);
+        bp_free(got.body);
+    }
+    return o;
+}
+
+enum bp_outcome bp_agent_certify(struct bp_agent *a, const char *target, struct bp_agent_slot *slot)
+{
+    struct bp_collected got = {.body = NULL};
+    struct bp_reply reply = {0};
+    const struct bp_collect_key key = {blob_of(&slot->key), auth_of(slot)};
+    enum bp_outcome o = bp_agent_nonce(a, a->device);
+    o = o == BP_DONE ? collect(a, &key, 1, &got) : o;
+    if (o != BP_DONE) {
+        return o;
+    }
+    const bool fits = got.body_n <= BP_EST_EVIDENCE_MAX;
+    o = fits ? BP_DONE : post_evidence(a, &got);
+    if (o == BP_DONE) {
+        o = bp_agent_enrol_key(a, a->device, target, slot, fits ? bp_span_of(got.body, got.body_n) : BP_SPAN_EMPTY, &reply);
+    }
+    if (fits) {
+        a->has_nonce = false; /* its number is spent, whatever came of it */
+        if (o == BP_REFUSED) {
+            begin_anew(a, &reply);
+        }
+    }
+    bp_free(got.body);
+    return o;
 }
 
 int64_t bp_agent_now_s(const struct bp_agent *a)

@@ -96,13 +96,18 @@ enum bp_outcome bp_agent_make_key(struct bp_agent *a, uint64_t generation, struc
 /* DER SubjectPublicKeyInfo of a wrapped key, and its hash. */
 BP_MUST_CHECK bp_result bp_agent_spki(const struct bp_agent *a, bp_span blob, uint8_t *ret, size_t cap, size_t *ret_n,
                                       uint8_t ret_hash[BP_SHA256_SIZE]);
-/* A certificate request for the key of the slot, DER. */
-enum bp_outcome bp_agent_request(struct bp_agent *a, const struct bp_agent_slot *slot, uint8_t *ret, size_t cap,
-                                 size_t *ret_n);
+/* A certificate request for the key of the slot, DER, with evidence in it unless that is empty. Its size is at most
+ * BP_AGENT_REQUEST_ROOM and that of the evidence. */
+#define BP_AGENT_REQUEST_ROOM 512u
+enum bp_outcome bp_agent_request(struct bp_agent *a, const struct bp_agent_slot *slot, bp_span evidence, uint8_t *ret,
+                                 size_t cap, size_t *ret_n);
 /* Asks for the certificate of the slot's key and takes it in. *ret_reply tells a refusal; BP_REFUSED with status 202
  * means: waiting. */
 enum bp_outcome bp_agent_enrol_key(struct bp_agent *a, struct bp_remote *server, const char *target,
-                                   struct bp_agent_slot *slot, struct bp_reply *ret_reply);
+                                   struct bp_agent_slot *slot, bp_span evidence, struct bp_reply *ret_reply);
+/* The same over the device listener for a key that nothing vouches for yet: evidence over a fresh nonce that names it goes into
+ * the request, and where it is too long for that, before it. */
+enum bp_outcome bp_agent_certify(struct bp_agent *a, const char *target, struct bp_agent_slot *slot);
 
 /* A connection to the device listener with the credential of signer->slot; the caller's. */
 enum bp_outcome bp_agent_connect(struct bp_agent *a, struct bp_agent_signer *signer, struct bp_remote **ret);

@@ -559,7 +559,7 @@ static enum bp_outcome ask_for_certificate(struct contact *c, bool *ret_again)
     for (;;) {
         struct bp_reply reply = {0};
         const enum bp_outcome o =
-            bp_agent_enrol_key(a, c->server, "/.well-known/est/simpleenroll", &c->slot, &reply);
+            bp_agent_enrol_key(a, c->server, "/.well-known/est/simpleenroll", &c->slot, BP_SPAN_EMPTY, &reply);
         if (o == BP_DONE) {
             return save_slot(c);
         }

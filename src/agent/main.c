@@ -19,7 +19,6 @@
 #include "platform/openssl/crypto.h"
 
 #define WAIT_S       600u
-#define REQUEST_ROOM 512u
 
 static const char usage_text[] =
     "usage: bedplate-agent enroll --server URL --root tpm2:TCTI --state DIR\n"
@@ -400,10 +399,10 @@ static int do_status(const struct options *o)
 
 static enum bp_outcome print_request(struct bp_agent *a, const struct bp_agent_slot *slot)
 {
-    uint8_t der[REQUEST_ROOM];
-    char text[BP_BASE64_SIZE(REQUEST_ROOM) + 1];
+    uint8_t der[BP_AGENT_REQUEST_ROOM];
+    char text[BP_BASE64_SIZE(BP_AGENT_REQUEST_ROOM) + 1];
     size_t n = 0;
-    const enum bp_outcome r = bp_agent_request(a, slot, der, sizeof der, &n);
+    const enum bp_outcome r = bp_agent_request(a, slot, BP_SPAN_EMPTY, der, sizeof der, &n);
     if (r != BP_DONE) {
         return r;
     }

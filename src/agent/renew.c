@@ -35,14 +35,9 @@ enum bp_outcome bp_agent_promote(struct bp_agent *a, enum bp_slot_name at)
     return o;
 }
 
-/* Evidence over a fresh nonce that names the new key, then the certificate for it. */
 static enum bp_outcome certify(struct bp_agent *a, enum bp_slot_name at, struct bp_agent_slot *slot)
 {
-    struct bp_reply reply = {0};
-    const struct bp_collect_key key = {bp_span_of(slot->key.v, slot->key.n), BP_SPAN_OF(slot->auth)};
-    enum bp_outcome o = bp_agent_nonce(a, a->device);
-    o = o == BP_DONE ? bp_agent_attest(a, &key, 1) : o;
-    o = o == BP_DONE ? bp_agent_enrol_key(a, a->device, "/.well-known/est/simplereenroll", slot, &reply) : o;
+    const enum bp_outcome o = bp_agent_certify(a, "/.well-known/est/simplereenroll", slot);
     if (o != BP_DONE) {
         return o;
     }

@@ -185,17 +185,13 @@ static enum bp_outcome ready_key(struct bp_agent *a, struct bp_agent_service *v)
     return bp_failed(r) ? bp_agent_say_root(a, r, &trace, "making a service's key") : save(a, v);
 }
 
-/* Evidence over a fresh nonce that names the key, then the certificate under the service's label. */
+/* The certificate under the service's label. */
 static enum bp_outcome certify(struct bp_agent *a, struct bp_agent_service *v)
 {
     char target[64 + BP_SERVICE_NAME];
-    struct bp_reply reply = {0};
     struct bp_agent_slot slot = {.is_open = true, .key = v->key};
-    const struct bp_collect_key key = {bp_span_of(v->key.v, v->key.n), BP_SPAN_EMPTY};
     (void)snprintf(target, sizeof target, "/.well-known/est/%s/simpleenroll", v->name);
-    enum bp_outcome o = bp_agent_nonce(a, a->device);
-    o = o == BP_DONE ? bp_agent_attest(a, &key, 1) : o;
-    o = o == BP_DONE ? bp_agent_enrol_key(a, a->device, target, &slot, &reply) : o;
+    const enum bp_outcome o = bp_agent_certify(a, target, &slot);
     if (o != BP_DONE) {
         return o;
     }

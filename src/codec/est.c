@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* codec/est - PKCS#10 written, certs-only CMS read. */
+/* codec/est - PKCS#10 written, evidence in it written and read, certs-only CMS read. */
 #include "codec/est.h"
 
 #include "codec/der.h"
@@ -14,17 +14,121 @@ static const uint8_t alg_es256[] = {0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0x
 
 #define SIGNATURE_MAX 80u /* ECDSA-Sig-Value of P-256: 72 at most */
 
+/* -- evidence in a request ---------------------------------------------------------------------------- */
+/* Attribute: SEQUENCE { OID, SET { AttestationBundle } }, with the sizes of what is inside one another. */
+struct attribute {
+    size_t statement; /* content of SEQUENCE { type, stmt } */
+    size_t statements;
+    size_t bundle;
+    size_t set;
+    size_t all; /* of the attribute; whole: bp_der_size(all) */
+};
+
+static struct attribute attribute_of(bp_span evidence)
+{
+    struct attribute a;
+    a.statement = bp_der_size(sizeof BP_EST_EVIDENCE_TYPE - 1) + bp_der_size(evidence.n);
+    a.statements = bp_der_size(a.statement);
+    a.bundle = bp_der_size(a.statements);
+    a.set = bp_der_size(a.bundle);
+    a.all = bp_der_size(sizeof BP_EST_EVIDENCE_OID - 1) + bp_der_size(a.set);
+    return a;
+}
+
+static void put_attribute(bp_wr *wr, bp_span evidence)
+{
+    const struct attribute a = attribute_of(evidence);
+    bp_der_put_head(wr, BP_DER_SEQ, a.all);
+    bp_der_put(wr, BP_DER_OID, BP_SPAN_STR(BP_EST_EVIDENCE_OID));
+    bp_der_put_head(wr, BP_DER_SET, a.set);
+    bp_der_put_head(wr, BP_DER_SEQ, a.bundle);
+    bp_der_put_head(wr, BP_DER_SEQ, a.statements);
+    bp_der_put_head(wr, BP_DER_SEQ, a.statement);
+    bp_der_put(wr, BP_DER_OID, BP_SPAN_STR(BP_EST_EVIDENCE_TYPE));
+    bp_der_put(wr, BP_DER_OCTETS, evidence);
+}
+
+/* What is left in a reader is something that this draft, or this server, has no use for. */
+static void need_end(bp_rd *rd)
+{
+    if (!bp_failed(bp_rd_state(rd)) && bp_rd_left(rd) > 0) {
+        bp_rd_fail(rd, BP_FAIL(UNSUPPORTED));
+    }
+}
+
+static bp_result read_bundle(bp_span value, bp_span *ret)
+{
+    bp_rd rd = bp_rd_over(value);
+    bp_rd bundle = bp_der_enter(&rd, BP_DER_SEQ);
+    bp_rd statements = bp_der_enter(&bundle, BP_DER_SEQ);
+    bp_rd statement = bp_der_enter(&statements, BP_DER_SEQ);
+    if (!bp_span_equal(bp_der_get(&statement, BP_DER_OID), BP_SPAN_STR(BP_EST_EVIDENCE_TYPE))) {
+        bp_rd_fail(&statement, BP_FAIL(UNSUPPORTED));
+    }
+    const bp_span evidence = bp_der_get(&statement, BP_DER_OCTETS);
+    need_end(&statement);
+    BP_TRY(bp_rd_finish(&statement));
+    need_end(&statements);
+    BP_TRY(bp_rd_finish(&statements));
+    need_end(&bundle);
+    BP_TRY(bp_rd_finish(&bundle));
+    BP_TRY(bp_rd_finish(&rd));
+    if (evidence.n > BP_EST_EVIDENCE_MAX) {
+        return BP_FAIL(LIMIT);
+    }
+    *ret = evidence;
+    return evidence.n == 0 ? BP_FAIL(MALFORMED) : BP_OK;
+}
+
+bp_result bp_est_evidence_read(bp_span attributes, bp_span *ret)
+{
+    bp_span value = BP_SPAN_EMPTY;
+    bp_span evidence = BP_SPAN_EMPTY;
+    bool is_there = false;
+    bp_rd rd = bp_rd_over(attributes);
+    while (bp_rd_left(&rd) > 0 && !bp_failed(bp_rd_state(&rd))) {
+        bp_rd attribute = bp_der_enter(&rd, BP_DER_SEQ);
+        const bp_span oid = bp_der_get(&attribute, BP_DER_OID);
+        bp_rd values = bp_der_enter(&attribute, BP_DER_SET);
+        BP_TRY(bp_rd_finish(&attribute));
+        if (!bp_span_equal(oid, BP_SPAN_STR(BP_EST_EVIDENCE_OID))) {
+            continue;
+        }
+        value = bp_der_get_whole(&values, BP_DER_SEQ);
+        BP_TRY(bp_rd_state(&values));
+        if (is_there || bp_rd_left(&values) > 0) {
+            return BP_FAIL(EXISTS);
+        }
+        is_there = true;
+    }
+    BP_TRY(bp_rd_finish(&rd));
+    if (!is_there) {
+        return BP_FAIL(NOT_FOUND);
+    }
+    BP_TRY(read_bundle(value, &evidence));
+    *ret = evidence;
+    return BP_OK;
+}
+
+/* -- requests ------------------------------------------------------------------------------------------ */
 bp_result bp_est_info_write(bp_span name, bp_span spki, uint8_t *ret, size_t cap, size_t *ret_len)
 {
-    if (name.n == 0 || name.n > BP_EST_NAME_MAX || spki.n == 0) {
+    return bp_est_info_evidence_write(name, spki, BP_SPAN_EMPTY, ret, cap, ret_len);
+}
+
+bp_result bp_est_info_evidence_write(bp_span name, bp_span spki, bp_span evidence, uint8_t *ret, size_t cap,
+                                     size_t *ret_len)
+{
+    if (name.n == 0 || name.n > BP_EST_NAME_MAX || spki.n == 0 || evidence.n > BP_EST_EVIDENCE_MAX) {
         return BP_FAIL(BAD_ARGUMENT);
     }
     /* Name: SEQUENCE { SET { SEQUENCE { OID, UTF8String } } } */
     const size_t pair_n = bp_der_size(sizeof oid_cn) + bp_der_size(name.n);
     const size_t set_n = bp_der_size(pair_n);
     const size_t name_n = bp_der_size(set_n);
+    const size_t attributes_n = evidence.n == 0 ? 0 : bp_der_size(attribute_of(evidence).all);
     bp_wr wr = bp_wr_over(ret, cap);
-    bp_der_put_head(&wr, BP_DER_SEQ, 3 + bp_der_size(name_n) + spki.n + bp_der_size(0));
+    bp_der_put_head(&wr, BP_DER_SEQ, 3 + bp_der_size(name_n) + spki.n + bp_der_size(attributes_n));
     bp_der_put_uint(&wr, BP_SPAN_EMPTY); /* version 0 */
     bp_der_put_head(&wr, BP_DER_SEQ, name_n);
     bp_der_put_head(&wr, BP_DER_SET, set_n);
@@ -32,7 +136,10 @@ bp_result bp_est_info_write(bp_span name, bp_span spki, uint8_t *ret, size_t cap
     bp_der_put(&wr, BP_DER_OID, BP_SPAN_OF(oid_cn));
     bp_der_put(&wr, BP_DER_UTF8, name);
     bp_wr_bytes(&wr, spki);
-    bp_der_put(&wr, BP_DER_CTX(0), BP_SPAN_EMPTY);
+    bp_der_put_head(&wr, BP_DER_CTX(0), attributes_n);
+    if (evidence.n > 0) {
+        put_attribute(&wr, evidence);
+    }
     *ret_len = wr.n;
     return bp_wr_finish(&wr);
 }

@@ -2,7 +2,7 @@
 /* codec/exchange - reader and writer of the `http` message's two bodies.
  *
  *   request {1: listener, 2: method, 3: target, ? 4: content type, ? 5: body, ? 6: SPKI hash, ? 7:
- * serial, ? 8: issuer, ? 9: source, ? 10: exporter, ? 11: cookie, ? 12: csrf, ? 13: language}
+ * serial, ? 8: issuer, ? 9: source, ? 10: exporter, ? 11: cookie, ? 12: csrf, ? 13: language, ? 14: agent}
  *   answer  {1: status, 2: content type, 3: body, 4: [[name, value], ...]} */
 #include "codec/exchange.h"
 
@@ -10,7 +10,7 @@
 
 #define BP_MODULE CODEC
 
-#define MEMBERS   13u
+#define MEMBERS   14u
 
 /* Where each member stands, and whether it is text; index is key - 1. */
 static bp_span *member(struct bp_ex_request *q, size_t key, bool *ret_text)
@@ -18,7 +18,7 @@ static bp_span *member(struct bp_ex_request *q, size_t key, bool *ret_text)
     bp_span *const at[MEMBERS] = {&q->listener, &q->method,    &q->target,      &q->content_type,
                                   &q->body,     &q->peer_spki, &q->peer_serial, &q->peer_issuer,
                                   &q->source,   &q->exporter,  &q->cookie,      &q->csrf,
-                                  &q->language};
+                                  &q->language, &q->agent};
     *ret_text = key != 5 && key != 6 && key != 7 && key != 10;
     return at[key - 1];
 }
@@ -27,7 +27,7 @@ static bool lengths_hold(const struct bp_ex_request *q)
 {
     return q->listener.n > 0 && q->method.n > 0 && q->target.n > 0 &&
            q->target.n <= BP_EX_TARGET_MAX && (q->peer_spki.n == 0 || q->peer_spki.n == 32) &&
-           (q->exporter.n == 0 || q->exporter.n == 32) && q->peer_serial.n <= 20;
+           (q->exporter.n == 0 || q->exporter.n == 32) && q->peer_serial.n <= 20 && q->agent.n <= BP_EX_AGENT_MAX;
 }
 
 bp_result bp_ex_request_write(const struct bp_ex_request *q, uint8_t *p, size_t cap,

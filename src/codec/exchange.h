@@ -12,6 +12,7 @@
 
 #define BP_EX_HEADERS_MAX 8u
 #define BP_EX_TARGET_MAX  2048u
+#define BP_EX_AGENT_MAX   32u
 
 /* Absent members are empty spans. Names are texts of docs/protocol/processes.md. */
 struct bp_ex_request {
@@ -28,6 +29,7 @@ struct bp_ex_request {
     bp_span cookie;
     bp_span csrf;
     bp_span language;
+    bp_span agent; /* User-Agent: where a client's own habits must be met; at most BP_EX_AGENT_MAX */
 };
 
 struct bp_ex_header {

@@ -75,6 +75,9 @@
       "An administrator may switch the Brownfield CA on.")                                         \
     X(61, BAD_CSR, "bad-csr", 400, "The certificate request is not acceptable",                    \
       "Use P-256 and a valid self-signature.")                                                     \
+    X(106, ATTESTATION, "attestation-refused", 400,                                                \
+      "The evidence in the certificate request is not acceptable",                                 \
+      "The detail names what is wrong; ask for a nonce and make it anew, for the request's key alone.") \
     X(105, NO_LABEL, "no-such-label", 404,                                                         \
       "There is no such label for this device",                                                    \
       "Use the device's own zone or a service that an administrator added for it.")                \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/fuzz/fuzz_est - EST bodies. What a server is sent: base64 with any line breaks, in it a request; decoded it
  * encodes to the input without its blanks, its spans lie inside, and a client's writers make a request for its key, the same
- * one where it is of their form. What a client is sent: certs-only answers, whose certificates lie inside the input, one
+ * one where it is of their form; evidence among its attributes is the only one. What a client is sent: certs-only answers, whose certificates lie inside the input, one
  * after another, and are the same in the least answer that holds them. What is refused changes nothing. */
 #include "codec/base64.h"
 #include "codec/est.h"
@@ -57,6 +57,51 @@ static void rewrite_request(bp_span der, const struct bp_csr *csr)
     FUZZ_HOLDS(!is_ours || bp_span_equal(bp_span_of(out, n), der));
 }
 
+/* Attributes of the kind, and values in them, counted apart from the reader. */
+static unsigned count_evidence(bp_span attributes)
+{
+    unsigned count = 0;
+    bp_rd rd = bp_rd_over(attributes);
+    while (bp_rd_left(&rd) > 0 && !bp_failed(bp_rd_state(&rd))) {
+        bp_rd in = bp_der_enter(&rd, BP_DER_SEQ);
+        const bool is_it = bp_span_equal(bp_der_get(&in, BP_DER_OID), BP_SPAN_STR(BP_EST_EVIDENCE_OID));
+        bp_rd values = bp_der_enter(&in, BP_DER_SET);
+        while (is_it && bp_rd_left(&values) > 0 && !bp_failed(bp_rd_state(&values))) {
+            (void)bp_der_get_any(&values);
+            count++;
+        }
+    }
+    return count;
+}
+
+/* Evidence that is taken lies in the one attribute of its kind, and reads to the same in the one that our writer makes. */
+static void try_evidence(bp_span attributes)
+{
+    bp_span got;
+    bp_span again;
+    size_t n = 0;
+    FUZZ_FILL(got);
+    if (bp_failed(bp_est_evidence_read(attributes, &got))) {
+        FUZZ_HOLDS(fuzz_untouched(&got, sizeof got));
+        return;
+    }
+    FUZZ_HOLDS(got.n >= 1 && got.n <= BP_EST_EVIDENCE_MAX && fuzz_is_inside(got, attributes) && count_evidence(attributes) == 1);
+    uint8_t *room = malloc(got.n + 256);
+    if (room == NULL) {
+        return;
+    }
+    FUZZ_HOLDS(!bp_failed(bp_est_info_evidence_write(BP_SPAN_STR("n"), BP_SPAN_STR("\x30\x00"), got, room, got.n + 256, &n)));
+    bp_rd rd = bp_rd_over(bp_span_of(room, n));
+    bp_rd info = bp_der_enter(&rd, BP_DER_SEQ);
+    (void)bp_der_get(&info, BP_DER_INT);
+    (void)bp_der_get(&info, BP_DER_SEQ);
+    (void)bp_der_get(&info, BP_DER_SEQ);
+    const bp_span written = bp_der_get(&info, BP_DER_CTX(0));
+    FUZZ_HOLDS(!bp_failed(bp_rd_finish(&info)) && !bp_failed(bp_rd_finish(&rd)));
+    FUZZ_HOLDS(!bp_failed(bp_est_evidence_read(written, &again)) && bp_span_equal(again, got));
+    free(room);
+}
+
 static void try_request(bp_span der)
 {
     struct bp_csr csr;
@@ -69,6 +114,7 @@ static void try_request(bp_span der)
     }
     FUZZ_HOLDS(fuzz_is_inside(csr.tbs, der) && fuzz_is_inside(csr.signature, der));
     FUZZ_HOLDS(fuzz_is_inside(csr.attributes, csr.tbs) && fuzz_is_inside(csr.spki, csr.tbs));
+    try_evidence(csr.attributes);
     if (csr.key.type != BP_KEY_NONE) { /* none: a kind of key that nothing here uses, refused by who reads the request */
         FUZZ_HOLDS(!bp_failed(bp_spki_write(&csr.key, out, sizeof out, &n)));
         FUZZ_HOLDS(bp_span_equal(bp_span_of(out, n), csr.spki));
@@ -165,6 +211,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const bp_span in = bp_span_of(data, size);
     try_body(in);
     try_request(in);
+    try_evidence(in);
     try_answer(in);
     return 0;
 }

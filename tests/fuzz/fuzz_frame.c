@@ -32,7 +32,7 @@ static void try_request(bp_span in)
         return;
     }
     FUZZ_HOLDS(q.listener.n != 0 && q.target.n <= BP_EX_TARGET_MAX && fuzz_is_inside(q.target, in));
-    FUZZ_HOLDS(fuzz_is_inside(q.body, in) && fuzz_is_inside(q.language, in));
+    FUZZ_HOLDS(fuzz_is_inside(q.body, in) && fuzz_is_inside(q.language, in) && fuzz_is_inside(q.agent, in));
     FUZZ_HOLDS(!bp_failed(bp_ex_request_write(&q, room, sizeof room, &n)));
     FUZZ_HOLDS(bp_span_equal(bp_span_of(room, n), in));
 }

@@ -10,177 +10,15 @@ import os
 import re
 import shutil
 import signal
-import socket
-import ssl
-import subprocess
 import sys
 import tempfile
 
-import cbor2
-
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
-from device import CLI, ENV, LIB, Device, Operator, accept_release, need, run  # noqa: E402
+from device import CLI, LIB, Device, Operator, accept_release, need, run  # noqa: E402
 from server import Server, case, finish, until  # noqa: E402
-
-EST = "/.well-known/est/"
-ENGINES = os.path.abspath("build/dev/tests/interop")
-
-
-def skip(name, why):
-    print(f"skip {name}: {why}", flush=True)
-
-
-def read(path):
-    with open(path, "rb") as f:
-        return f.read()
-
-
-def write(path, data):
-    with open(path, "wb" if isinstance(data, bytes) else "w") as f:
-        f.write(data)
-    return path
-
-
-class Place:
-    """Files of the test: the server's certificates as PEM, and settings of foreign programs."""
-
-    def __init__(self, s, top):
-        self.s, self.top = s, top
-        for name in ("root", "issuing", "brownfield", "infra"):
-            need("openssl", "x509", "-inform", "der", "-in", f"{s.dir}/certs/{name}.der", "-out", self.path(f"{name}.pem"))
-        # strongSwan 5.9 reads no address ranges in name constraints, which our infrastructure CA has (critical).
-        write(self.path("strongswan.conf"), "libstrongswan {\n x509 {\n enforce_critical = no\n }\n}\n")
-
-    def path(self, name):
-        return os.path.join(self.top, name)
-
-    def url(self, what, listener="enrol"):
-        return f"https://localhost:{self.s.ports[listener]}{EST}{what}"
-
-
-# ---- keys that are in a TPM ----
-
-class TpmKey:
-    """A key of the agent's state folder, laid out for the engine."""
-
-    def __init__(self, d, slot):
-        kept = cbor2.loads(read(f"{d.state}/slot-{slot}.cbor"))
-        blob = cbor2.loads(kept[6])
-        self.d, self.generation = d, kept[4]
-        self.key, self.cert = f"{d.dir}/slot-{slot}", f"{d.dir}/slot-{slot}.pem"
-        for name, data in (("pub", blob[8]), ("priv", blob[9]), ("auth", kept[7])):
-            write(f"{self.key}.{name}", data)
-        if kept[8]:
-            write(self.cert, ssl.DER_cert_to_PEM_cert(kept[8]))
-
-    def tls(self):
-        """What curl is told to be this device."""
-        return "--engine", "tpmkey", "--key-type", "ENG", "--cert", self.cert, "--key", self.key
-
-
-def with_tpm(d):
-    return {**ENV, "OPENSSL_ENGINES": ENGINES, "TPM_ENGINE_TCTI": d.tcti}
-
-
-def request_of(d, key):
-    """A request (DER) that the TPM signs and none of our programs sees."""
-    done = subprocess.run(["openssl", "req", "-new", "-sha256", "-subj", "/CN=anybody", "-outform", "der", "-engine", "tpmkey",
-                           "-keyform", "engine", "-key", key], env=with_tpm(d), capture_output=True, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(f"openssl req: {done.stderr.decode()}")
-    return done.stdout
-
-
-def stranger_in(d):
-    """A key that the same TPM made and holds, but that no evidence ever named."""
-    srk, key = f"{d.dir}/srk.ctx", f"{d.dir}/stranger"
-    need("tpm2_createprimary", "-C", "o", "-G", "ecc256:aes128cfb", "-c", srk, "-a",
-         "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|restricted|decrypt", "-T", d.tcti)
-    need("tpm2_create", "-C", srk, "-G", "ecc256:ecdsa-sha256", "-u", f"{key}.pub", "-r", f"{key}.priv", "-a",
-         "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|sign", "-T", d.tcti)
-    need("tpm2_flushcontext", "-t", "-T", d.tcti)
-    return request_of(d, key)
-
-
-# ---- curl ----
-
-class Answer:
-    def __init__(self, text):
-        head, _, body = text.partition(b"\r\n\r\n")
-        lines = head.decode().split("\r\n")
-        self.status = int(lines[0].split()[1]) if lines[0].startswith("HTTP/") else 0
-        self.headers = {k.lower(): v.strip() for k, v in (line.split(":", 1) for line in lines[1:])}
-        self.head, self.body = head, body
-
-    def __str__(self):
-        return f"{self.status} {self.headers} {self.body[:300]!r}"
-
-    def certificate(self, to):
-        """The certificate of a 200, written as PEM. None: there is none."""
-        if self.status != 200:
-            return None
-        cms = base64.b64decode(self.body)
-        made = subprocess.run(["openssl", "pkcs7", "-inform", "der", "-print_certs"], input=cms, capture_output=True, check=False)
-        text = made.stdout.decode()
-        return write(to, text) if text.count("BEGIN CERTIFICATE") == 1 else None
-
-
-def curl(place, what, der, *more, d=None, listener="enrol"):
-    body = write(place.path("body"), base64.b64encode(der))
-    done = subprocess.run(["curl", "-s", "-i", "--http1.1", "--max-time", "20", "--cacert", place.path("root.pem"), "-H",
-                           "Content-Type: application/pkcs10", "--data-binary", f"@{body}", *more, place.url(what, listener)],
-                          env=with_tpm(d) if d else ENV, capture_output=True, check=False)
-    return Answer(done.stdout) if done.returncode == 0 else Answer(b"no answer: curl %d\r\n\r\n" % done.returncode)
-
-
-def refused(answer, code, status=403):
-    return answer.status == status and f'"code":"{code}"' in answer.body.decode().replace(" ", "")
-
-
-def same_key(cert, der):
-    of_cert = need("openssl", "x509", "-in", cert, "-noout", "-pubkey")
-    of_request = subprocess.run(["openssl", "req", "-inform", "der", "-noout", "-pubkey"], input=der, capture_output=True,
-                                check=True).stdout.decode().strip()
-    return of_cert == of_request
-
-
-def serial(cert):
-    return need("openssl", "x509", "-in", cert, "-noout", "-serial")
-
-
-# ---- the listener as bytes ----
-
-def wire(s, request, tls12=True):
-    """The answer's bytes, and the protocol it came over."""
-    context = s.tls()
-    context.maximum_version = ssl.TLSVersion.TLSv1_2 if tls12 else ssl.TLSVersion.TLSv1_3
-    with socket.create_connection(("127.0.0.1", s.ports["enrol"]), timeout=10) as plain:
-        with context.wrap_socket(plain, server_hostname="localhost") as t:
-            t.sendall(request)
-            text = b""
-            while True:
-                piece = t.recv(65536)
-                if not piece:
-                    return text, t.version()
-                text += piece
-
-
-def check_form(name, text):
-    a = Answer(text)
-    case(f"est.{name}.header_below_1024_bytes", len(a.head) + 4 < 1024, str(len(a.head)))
-    case(f"est.{name}.says_its_length", a.headers.get("content-length") == str(len(a.body)) and
-         "transfer-encoding" not in a.headers, str(a))
-    case(f"est.{name}.type", a.headers.get("content-type") == "application/pkcs7-mime; smime-type=certs-only", str(a))
-    case(f"est.{name}.one_line_of_base64_and_lf", re.fullmatch(rb"[A-Za-z0-9+/]+={0,2}\n", a.body) is not None, str(a))
-
-
-def check_wire(s):
-    ask = b"GET " + EST.encode() + b"cacerts HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-    text, version = wire(s, ask)
-    case("est.speaks_tls_1_2", version == "TLSv1.2", version)
-    case("est.speaks_tls_1_3", wire(s, ask, tls12=False)[1] == "TLSv1.3")
-    check_form("cacerts", text)
-
+import est_matrix  # noqa: E402
+from est_clients import (EST, Answer, Pki, Place, TpmKey, check_wire, curl, fingerprints, read, refused, request_of,  # noqa: E402
+                         same_key, serial, skip, stranger_in, wire, write)
 
 # ---- keys in the TPM, pre-approved or not ----
 
@@ -304,48 +142,6 @@ def check_withdrawn(place, operate, d):
 
 # ---- what cannot attest ----
 
-class Pki:
-    """strongSwan's pki."""
-
-    def __init__(self, place):
-        self.place = place
-        self.env = {**ENV, "STRONGSWAN_CONF": place.path("strongswan.conf")}
-
-    def missing(self):
-        """Why it cannot be used here, or nothing."""
-        if not shutil.which("pki"):
-            return "strongSwan's pki is not installed"
-        made = self("--gen", "--type", "ecdsa", "--size", "256")[0] == 0
-        return "" if made else "strongSwan makes no EC keys: libstrongswan-standard-plugins is not installed"
-
-    def __call__(self, *words, to=None):
-        done = subprocess.run(["pki", *words], env=self.env, cwd=self.place.top, capture_output=True, check=False, timeout=60)
-        if to and done.returncode == 0:
-            write(to, done.stdout)
-        return done.returncode, done.stderr.decode(errors="replace")
-
-    def request(self, name):
-        key, p10 = self.place.path(f"{name}.key"), self.place.path(f"{name}.p10")
-        self("--gen", "--type", "ecdsa", "--size", "256", "--outform", "pem", to=key)
-        self("--req", "--in", key, "--type", "priv", "--dn", f"O=Acme, CN={name}", "--digest", "sha256", to=p10)
-        return key, p10
-
-    def est(self, p10, to, *more):
-        """Exit code and what it said; the certificate is in `to` when there is one."""
-        return self("--est", "--url", f"https://localhost:{self.place.s.ports['enrol']}", "--in", p10, "--cacert",
-                    self.place.path("root.pem"), "--cacert", self.place.path("brownfield.pem"), "--outform", "pem", *more, to=to)
-
-    def estca(self, name):
-        code, err = self("--estca", "--url", f"https://localhost:{self.place.s.ports['enrol']}", "--cacert",
-                         self.place.path("root.pem"), "--caout", name, "--outform", "pem", "--force")
-        made = [self.place.path(n) for n in os.listdir(self.place.top) if n.startswith(name) and n.endswith(".pem")]
-        return code, err, sorted(need("openssl", "x509", "-in", n, "-noout", "-fingerprint", "-sha256") for n in made)
-
-
-def fingerprints(place, *names):
-    return sorted(need("openssl", "x509", "-in", place.path(f"{n}.pem"), "-noout", "-fingerprint", "-sha256") for n in names)
-
-
 def forbidden(done):
     return done[0] != 0 and "HTTP 403" in done[1]
 
@@ -422,6 +218,17 @@ def check_brownfield_ends(place, pki, operate, device):
 
 # ---- order ----
 
+def check_matrix(place, operate, d, pki):
+    est_matrix.check_answers(place)
+    est_matrix.check_versions(place, pki)
+    est_matrix.check_refusals(place)
+    est_matrix.check_nonces(place, d, slots(d)[0])
+    der = csr_new(place, d)
+    est_matrix.check_requests(place, d, der)
+    est_matrix.check_labels(place, operate, der, csr_new(place, d))
+    est_matrix.check_template(place)
+
+
 def with_server(s, top, devices):
     devices += [Device(top, "a"), Device(top, "b")]
     a, b = devices
@@ -436,14 +243,15 @@ def with_server(s, top, devices):
     check_agent(place, a)
     check_curl_enrols(place, a)
     check_curl_renews(place, a)
-    check_waiting(place, operate, b)
-    check_one_for_another(place, a, b)
-    check_withdrawn(place, operate, a)
     pki = Pki(place)
     missing = pki.missing()
     if missing:
         skip("est.pki", missing)
-    else:
+    check_matrix(place, operate, a, None if missing else pki)
+    check_waiting(place, operate, b)
+    check_one_for_another(place, a, b)
+    check_withdrawn(place, operate, a)
+    if not missing:
         check_brownfield_off(place, pki)
         check_brownfield_on(place, pki, operate)
         device = check_not_appraised(place, operate)

@@ -151,7 +151,7 @@ static const struct field bind_fields[] = {
 BODY(bind, bind_fields)
 
 static const struct field issue_fields[] = {
-    F(BYTES, bp_msg_issue, csr, 1, BP_MSG_CSR_MAX),
+    F(BYTES, bp_msg_issue, csr, 1, BP_MSG_REQUEST_MAX),
     F(BYTES, bp_msg_issue, ak_binding, 1, 2048),
     F(BYTES, bp_msg_issue, evidence, 1, BP_MSG_EVIDENCE_MAX),
     F(BYTES, bp_msg_issue, nonce, HASH, HASH),

@@ -24,6 +24,7 @@
 #define BP_MSG_PUBLIC_MAX     640u          /* TPM2B_PUBLIC */
 #define BP_MSG_CERT_MAX       4096u         /* DER */
 #define BP_MSG_CSR_MAX        (8u << 10)
+#define BP_MSG_REQUEST_MAX    (384u << 10)  /* a request with evidence in it */
 #define BP_MSG_SIGNED_MAX     (80u << 10)   /* a COSE_Sign1 around a result */
 #define BP_MSG_TEXT_MAX       512u
 #define BP_MSG_HEAD_MAX       1024u         /* a signed checkpoint */
@@ -77,7 +78,7 @@ BP_MUST_CHECK bp_result bp_msg_bind_read(bp_span body, struct bp_msg_bind *ret);
 
 /* issue {1..14} → bp_msg_bytes: certificate */
 struct bp_msg_issue {
-    bp_span csr;        /* 1..BP_MSG_CSR_MAX */
+    bp_span csr;        /* 1..BP_MSG_REQUEST_MAX */
     bp_span ak_binding; /* COSE_Sign1, 1..2048 */
     bp_span evidence;   /* 1..BP_MSG_EVIDENCE_MAX */
     bp_span nonce;      /* 32 */

@@ -3,6 +3,8 @@
 #include "fleet/keeper/attest.h"
 
 #include "codec/cose.h"
+#include "codec/x509.h"
+#include "core/tpmkey.h"
 #include "fleet/registry/expected.h"
 
 #define BP_MODULE PROC
@@ -24,14 +26,30 @@ static void free_attest(void *flow)
     bp_free(x->object);
     bp_free(x->payload);
     bp_free(x->ear);
+    if (x->outer_free != NULL) {
+        x->outer_free(x->outer);
+    }
     bp_free(x);
 }
 
-static struct bp_attest *new_attest(struct bp_job *j, bool first)
+void bp_k_attest_end(struct bp_job *j)
+{
+    struct bp_attest *x = bp_attest_of(j);
+    j->flow = x->outer;
+    j->flow_free = x->outer_free;
+    x->outer_free = NULL;
+    j->has_nonce = false; /* its number is spent */
+    free_attest(x);
+}
+
+static struct bp_attest *new_attest(struct bp_job *j, bool first, bp_span body)
 {
     struct bp_attest *x = bp_alloc(sizeof *x);
     if (x != NULL) {
         x->first = first;
+        x->body = body;
+        x->outer = j->flow;
+        x->outer_free = j->flow_free;
         j->flow = x;
         j->flow_free = free_attest;
     }
@@ -60,7 +78,7 @@ static bp_result send_appraise(struct bp_job *j, bp_span ldevid, const struct at
     struct bp_attest *x = bp_attest_of(j);
     size_t n = 0;
     x->at_ms = bp_k_now(k);
-    struct bp_appraise_request q = {.evidence = j->q.body,
+    struct bp_appraise_request q = {.evidence = x->body,
                                     .nonce = BP_SPAN_OF(x->nonce),
                                     .device_id = BP_SPAN_OF(x->id),
                                     .ldevid = ldevid,
@@ -214,7 +232,7 @@ static int64_t answers_until(const struct bp_evidence *ev, const struct bp_trust
 
 static bp_result digest_of(struct bp_job *j)
 {
-    return bp_hash(j->k->crypto, BP_HASH_SHA256, j->q.body, bp_attest_of(j)->evidence);
+    return bp_hash(j->k->crypto, BP_HASH_SHA256, bp_attest_of(j)->body, bp_attest_of(j)->evidence);
 }
 
 static void refuse_reading(struct bp_job *j, const struct bp_device *d, bp_result r)
@@ -233,22 +251,49 @@ static void remember(struct bp_attest *x, const struct bp_device *d)
     memcpy(x->root_class, d->issuer_class, sizeof x->root_class);
 }
 
-static void attest_device(struct bp_job *j, const struct bp_device *d, const struct bp_trust *t)
+/* The device listener binds evidence to its connection. The enrol listener does not: it speaks TLS 1.2 too, with clients that
+ * cannot export. There the client's key stands in the evidence, a minute's nonce, and in a request the key that it is about. */
+static bool is_bound(const struct bp_job *j)
+{
+    return bp_span_equal(j->q.listener, BP_SPAN_STR("device")) && !j->k->cfg.device_binding_zero;
+}
+
+/* Whether the one key that the evidence names is this one. */
+static bool is_about(struct bp_keeper *k, const struct bp_evidence *ev, bp_span key)
+{
+    struct bp_tpm_public pub;
+    struct bp_tpm_key_room room;
+    struct bp_pubkey numbers;
+    uint8_t spki[BP_SPKI_MAX];
+    uint8_t hash[BP_DIGEST_SIZE];
+    size_t n = 0;
+    return ev->keys == 1 && !bp_failed(bp_tpm_public_read(ev->key[0].public_area, &pub)) &&
+           !bp_failed(bp_tpm_pubkey(&pub, &room, &numbers)) && !bp_failed(bp_spki_write(&numbers, spki, sizeof spki, &n)) &&
+           !bp_failed(bp_hash(k->crypto, BP_HASH_SHA256, bp_span_of(spki, n), hash)) &&
+           bp_span_equal(BP_SPAN_OF(hash), key);
+}
+
+/* key: the one that a request is about; empty: the evidence came by itself. */
+static void attest_device(struct bp_job *j, const struct bp_device *d, const struct bp_trust *t, bp_span key)
 {
     struct bp_keeper *k = j->k;
     struct bp_attest *x = bp_attest_of(j);
     struct bp_evidence ev;
     bp_k_with_nonce(j, BP_SPAN_OF(d->id), t->seq + 1, 0);
-    bp_result r = bp_evidence_read(j->q.body, &ev);
+    bp_result r = bp_evidence_read(x->body, &ev);
     if (bp_failed(r)) {
         refuse_reading(j, d, r);
+        return;
+    }
+    if (key.n > 0 && !is_about(k, &ev, key)) {
+        bp_k_refuse_evidence(j, d, BP_P_ATTESTATION, "the evidence is not about the key of the request, and only that");
         return;
     }
     if (!bp_span_equal(ev.about.device_id, BP_SPAN_OF(d->id))) {
         bp_k_refuse_evidence(j, d, BP_P_WRONG_DEVICE, NULL);
         return;
     }
-    if (!k->cfg.device_binding_zero && j->q.exporter.n != BP_DIGEST_SIZE) {
+    if (is_bound(j) && j->q.exporter.n != BP_DIGEST_SIZE) {
         bp_k_refuse_evidence(j, d, BP_P_EVIDENCE, "the connection cannot be bound to the evidence");
         return;
     }
@@ -257,7 +302,8 @@ static void attest_device(struct bp_job *j, const struct bp_device *d, const str
         bp_k_refuse(j, bp_k_problem_of(r), NULL);
         return;
     }
-    if (bp_k_same_answer(j, d, t, ev.about.seq, BP_SPAN_OF(x->evidence))) {
+    /* Within a request a number serves once: whoever lost the certificate asks for it again without evidence. */
+    if (x->then == NULL && bp_k_same_answer(j, d, t, ev.about.seq, BP_SPAN_OF(x->evidence))) {
         return;
     }
     const enum bp_problem problem = take_nonce(j, &ev, t, answers_until(&ev, t));
@@ -269,7 +315,7 @@ static void attest_device(struct bp_job *j, const struct bp_device *d, const str
         bp_k_refuse_evidence(j, d, problem, NULL);
         return;
     }
-    if (!k->cfg.device_binding_zero) {
+    if (is_bound(j)) {
         memcpy(x->binding, j->q.exporter.p, sizeof x->binding);
     }
     memcpy(x->ldevid, j->q.peer_spki.p, sizeof x->ldevid);
@@ -279,13 +325,31 @@ static void attest_device(struct bp_job *j, const struct bp_device *d, const str
     }
 }
 
+void bp_k_attest_within(struct bp_job *j, const struct bp_device *d, bp_span evidence, bp_span key, bp_job_fn *then)
+{
+    struct bp_trust t = {0};
+    struct bp_attest *x = new_attest(j, false, evidence);
+    if (x == NULL) {
+        bp_k_refuse(j, BP_P_BUSY, NULL);
+        return;
+    }
+    x->then = then;
+    remember(x, d);
+    const bp_result r = bp_store_trust(j->k->store, d->n, &t);
+    if (bp_failed(r)) {
+        bp_k_refuse(j, bp_k_problem_of(r), NULL);
+        return;
+    }
+    attest_device(j, d, &t, key);
+}
+
 void bp_k_attest_device(struct bp_job *j)
 {
     struct bp_keeper *k = j->k;
     struct bp_device d = {0};
     struct bp_trust t = {0};
     enum bp_problem problem = BP_P_NONE;
-    struct bp_attest *x = new_attest(j, false);
+    struct bp_attest *x = new_attest(j, false, j->q.body);
     if (x == NULL) {
         bp_k_refuse(j, BP_P_BUSY, NULL);
         return;
@@ -303,7 +367,7 @@ void bp_k_attest_device(struct bp_job *j)
         }
         return;
     }
-    attest_device(j, &d, &t);
+    attest_device(j, &d, &t, BP_SPAN_EMPTY);
 }
 
 /* -- first contact --------------------------------------------------------------------------------- */
@@ -423,7 +487,7 @@ static void attest_first(struct bp_job *j, const struct bp_evidence *ev)
 void bp_k_attest_first(struct bp_job *j)
 {
     struct bp_evidence ev;
-    if (new_attest(j, true) == NULL) {
+    if (new_attest(j, true, j->q.body) == NULL) {
         bp_k_refuse(j, BP_P_BUSY, NULL);
         return;
     }

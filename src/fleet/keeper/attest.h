@@ -13,6 +13,11 @@
 
 struct bp_attest {
     bool first;     /* over the enrol listener */
+    bp_span body;   /* the collection: the request's body, or in it */
+    /* In a request for a certificate: what goes on, with the flow of before, which is owned meanwhile. NULL: the answer. */
+    bp_job_fn *then;
+    void *outer;
+    void (*outer_free)(void *flow);
     int64_t device; /* row; 0: not known yet */
     enum bp_lifecycle state;
     struct bp_place place;
@@ -64,6 +69,9 @@ uint8_t *bp_k_copy(bp_span v);
 
 /* -- verdict.c: callback of the call `appraise`; arg is the job. */
 void bp_k_appraised(void *arg, bp_result r, uint64_t status, bp_span body);
+
+/* Gives the job back the flow that it had before the evidence. */
+void bp_k_attest_end(struct bp_job *j);
 
 /* -- record.c: the result is signed: write and answer. */
 void bp_k_record(struct bp_job *j);

@@ -7,12 +7,15 @@
  * request but its key gets into the certificate: what the label names, a service or the device's zone,
  * is looked up in the store, and so are the names. What cannot attest gets one only from the Brownfield
  * CA, only while an administrator has switched it on.
+ * Evidence may come in the request itself (codec/est.h): it is appraised, judged and recorded as if it had come by itself over
+ * the same connection, and then the request goes on.
  * Bodies are base64; one line and LF, which every client at hand reads, and lines of 64 for a client
  * that wrote lines itself. */
 #include "fleet/keeper/internal.h"
 
 #include "base/secret.h"
 #include "codec/base64.h"
+#include "codec/est.h"
 #include "codec/x509.h"
 #include "fleet/store/crash.h"
 #include "pki/x509.h"
@@ -30,6 +33,8 @@ struct est {
     uint8_t *csr; /* DER */
     size_t csr_n;
     uint8_t spki[BP_DIGEST_SIZE];
+    bp_span evidence; /* in csr; empty: none came with it */
+    enum bp_operation op;
     int64_t device; /* brownfield: 0 for a first certificate */
     uint64_t verdict;
     bool is_labelled; /* and without a service: the label must be the device's zone */
@@ -48,9 +53,17 @@ static void free_est(void *flow)
 }
 
 /* -- bodies ---------------------------------------------------------------------------------------- */
-static bool wrote_lines(bp_span body)
+/* libest decodes with OpenSSL's filter, which takes no line above 1,024 characters. It writes lines itself; where it writes
+ * nothing, as when it asks for the CA's certificates, its name tells. */
+static bool wants_lines(const struct bp_ex_request *q)
 {
-    return body.n > 0 && memchr(body.p, '\n', body.n) != NULL;
+    static const char *const names[] = {"libest", "Cisco EST client"};
+    bool is_named = false;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const bp_span name = bp_span_cstr(names[i]);
+        is_named = is_named || bp_span_equal(bp_span_sub(q->agent, 0, name.n), name);
+    }
+    return is_named || (q->body.n > 0 && memchr(q->body.p, '\n', q->body.n) != NULL);
 }
 
 static bp_span write_body(struct bp_keeper *k, bp_span der, bool lines)
@@ -75,7 +88,7 @@ static void answer_certs(struct bp_job *j, const bp_span *certs, size_t count)
     size_t n = 0;
     const bp_result r = bp_certs_only(certs, count, cms, sizeof cms, &n);
     const bp_span body = bp_failed(r) ? BP_SPAN_EMPTY
-                                      : write_body(j->k, bp_span_of(cms, n), wrote_lines(j->q.body));
+                                      : write_body(j->k, bp_span_of(cms, n), wants_lines(&j->q));
     if (body.n == 0) {
         bp_k_refuse(j, BP_P_INTERNAL, NULL);
         return;
@@ -110,7 +123,7 @@ void bp_k_est_csrattrs(struct bp_job *j)
         0xa0, 0x15, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, /* [0] id-ecPublicKey */
         0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07,                   /* prime256v1 */
         0xa1, 0x00};                                                                  /* [1] no attributes */
-    bp_k_ok(j, BP_SPAN_STR("application/csrattrs"), write_body(j->k, BP_SPAN_OF(attrs), false));
+    bp_k_ok(j, BP_SPAN_STR("application/csrattrs"), write_body(j->k, BP_SPAN_OF(attrs), wants_lines(&j->q)));
 }
 
 /* Base64; the route's ceiling bounds the body. */
@@ -127,16 +140,41 @@ static bp_result read_body(bp_span body, struct est *x)
     return w.n == 0 ? BP_FAIL(MALFORMED) : BP_OK;
 }
 
+/* Why a request's evidence cannot be read; the problem, or NONE when it has none or it reads. */
+static enum bp_problem read_evidence(bp_span attributes, struct est *x, const char **ret_why)
+{
+    const bp_result r = bp_est_evidence_read(attributes, &x->evidence);
+    if (!bp_failed(r) || bp_is(r, BP_E_NOT_FOUND)) {
+        return BP_P_NONE;
+    }
+    *ret_why = bp_is(r, BP_E_EXISTS)        ? "there is more than one attestation attribute, or more than one value in it"
+               : bp_is(r, BP_E_UNSUPPORTED) ? "it is not one statement with our collection, as " BP_EST_EVIDENCE_DRAFT " has it"
+               : bp_is(r, BP_E_LIMIT)       ? "the evidence is longer than 262144 bytes"
+                                            : "the attestation attribute is not well formed";
+    return bp_is(r, BP_E_LIMIT) ? BP_P_TOO_LARGE : BP_P_ATTESTATION;
+}
+
 /* Reads the request. That whoever sent it holds the key is for the CA signer to say, once, before it signs: a state of the
- * store is no secret of the key's holder, and nothing is changed before that. */
-static bp_result read_csr(struct bp_job *j, struct est *x)
+ * store is no secret of the key's holder, and nothing is changed before that; but where evidence is, which is recorded first,
+ * it is said here too. DENIED: x->problem, *ret_why say why. */
+static bp_result read_csr(struct bp_job *j, struct est *x, const char **ret_why)
 {
     struct bp_keeper *k = j->k;
     struct bp_csr csr = {0};
     BP_TRY(read_body(j->q.body, x));
     BP_TRY(bp_csr_read(bp_span_of(x->csr, x->csr_n), &csr));
+    x->problem = read_evidence(csr.attributes, x, ret_why);
+    if (x->problem == BP_P_NONE && x->evidence.n == 0 && j->q.body.n > BP_KEEPER_CSR_MAX) {
+        x->problem = BP_P_TOO_LARGE;
+    }
+    if (x->problem != BP_P_NONE) {
+        return BP_FAIL(DENIED);
+    }
     if (csr.key.type != BP_KEY_P256 && csr.key.type != BP_KEY_P384) {
         return BP_FAIL(UNSUPPORTED);
+    }
+    if (x->evidence.n > 0) {
+        BP_TRY(bp_x509_verify(k->crypto, &csr.key, csr.alg, csr.tbs, csr.signature));
     }
     return bp_hash(k->crypto, BP_HASH_SHA256, csr.spki, x->spki);
 }
@@ -152,7 +190,13 @@ static struct est *begin(struct bp_job *j)
     j->flow_free = free_est;
     x->is_labelled = j->label.n > 0;
     x->is_application = x->is_labelled && !bp_failed(bp_store_service(j->k->store, j->label, &x->service));
-    const bp_result r = read_csr(j, x);
+    const char *why = NULL;
+    const bp_result r = read_csr(j, x, &why);
+    if (bp_is(r, BP_E_DENIED)) {
+        bp_k_note_refusal(j, BP_EV_CERTIFICATE_REFUSED, NULL, why != NULL ? why : bp_problem_row(x->problem).title);
+        bp_k_refuse(j, x->problem, why);
+        return NULL;
+    }
     if (bp_failed(r)) {
         const bool memory = bp_is(r, BP_E_NO_MEMORY);
         bp_k_note_refusal(j, BP_EV_CERTIFICATE_REFUSED, NULL, "the request is not acceptable");
@@ -361,6 +405,12 @@ static bool serves(const struct bp_service *service, const struct bp_device *d)
     return strcmp(service->zone, "*") == 0 || strcmp(service->zone, d->place.zone) == 0;
 }
 
+static bool is_label_of(const struct bp_job *j, const struct bp_device *d)
+{
+    const struct est *x = j->flow;
+    return x->is_application ? serves(&x->service, d) : !x->is_labelled || is_zone(j->label, d);
+}
+
 /* One key, one device, one use: before the signer is asked, and again when the certificate is entered. */
 static enum bp_problem check_use(struct bp_keeper *k, const struct est *x, int64_t device)
 {
@@ -397,7 +447,7 @@ static enum bp_problem preapproved(struct bp_job *j, enum bp_operation op, struc
     if ((x->device != 0 && x->device != v.device) || (op == BP_OP_ENROL && !v.first)) {
         return BP_P_NOT_PREAPPROVED;
     }
-    if (x->is_application ? !serves(&x->service, d) : x->is_labelled && !is_zone(j->label, d)) {
+    if (!is_label_of(j, d)) {
         return BP_P_NO_LABEL;
     }
     x->device = v.device;
@@ -485,6 +535,56 @@ static enum bp_problem by_peer(struct bp_job *j, struct est *x, struct bp_device
     return BP_P_NONE;
 }
 
+/* -- evidence in the request ------------------------------------------------------------------------ */
+/* The evidence is recorded and durable: the request is like any other. */
+static void go_on(struct bp_job *j)
+{
+    struct bp_device d = {0};
+    const struct est *x = j->flow;
+    const enum bp_problem problem = preapproved(j, x->op, &d);
+    if (problem == BP_P_NONE) {
+        issue(j, &d);
+    } else {
+        refuse(j, d.n != 0 ? &d : NULL, problem);
+    }
+}
+
+/* What would be refused whatever the evidence proves is refused before anything is written. */
+static enum bp_problem may_attest(struct bp_job *j, struct est *x, struct bp_device *d)
+{
+    struct bp_keeper *k = j->k;
+    enum bp_problem problem = BP_P_NONE;
+    if (k->is_behind) {
+        return BP_P_RECOVERING;
+    }
+    if (!bp_span_equal(j->q.peer_issuer, BP_SPAN_STR("device")) || j->q.peer_spki.n == 0) {
+        return BP_P_WRONG_ISSUER;
+    }
+    const bp_result r = bp_registry_device_of_key(&k->registry, j->q.peer_spki, d, &problem);
+    if (bp_failed(r)) {
+        return problem != BP_P_NONE ? problem : bp_k_problem_of(r);
+    }
+    problem = bp_registry_may(d->state, x->op);
+    if (problem == BP_P_NONE && !is_label_of(j, d)) {
+        problem = BP_P_NO_LABEL;
+    }
+    return problem != BP_P_NONE ? problem : check_use(k, x, d->n);
+}
+
+/* Over the device's own certificate, at either listener. */
+static void attest_and_issue(struct bp_job *j, struct est *x)
+{
+    struct bp_device d = {0};
+    x->op = x->is_application ? BP_OP_APPLY : BP_OP_RENEW;
+    const enum bp_problem problem = may_attest(j, x, &d);
+    if (problem != BP_P_NONE) {
+        refuse(j, d.n != 0 ? &d : NULL, problem);
+        return;
+    }
+    x->device = d.n;
+    bp_k_attest_within(j, &d, x->evidence, BP_SPAN_OF(x->spki), go_on);
+}
+
 /* -- requests -------------------------------------------------------------------------------------- */
 void bp_k_est_enrol(struct bp_job *j)
 {
@@ -492,6 +592,10 @@ void bp_k_est_enrol(struct bp_job *j)
     struct bp_device d = {0};
     struct est *x = begin(j);
     if (x == NULL) {
+        return;
+    }
+    if (x->evidence.n > 0) {
+        attest_and_issue(j, x);
         return;
     }
     const bool is_application = x->is_application;
@@ -517,6 +621,10 @@ void bp_k_est_reenrol(struct bp_job *j)
     struct bp_device owner = {0};
     struct est *x = begin(j);
     if (x == NULL) {
+        return;
+    }
+    if (x->evidence.n > 0) {
+        attest_and_issue(j, x);
         return;
     }
     if (!x->is_labelled && bp_span_equal(j->q.peer_issuer, BP_SPAN_STR("brownfield"))) {

@@ -61,11 +61,29 @@ static void send(struct bp_job *j)
     bp_k_drop(j);
 }
 
+/* The group is durable: the answer leaves, or the job goes on. */
+static void conclude(struct bp_job *j)
+{
+    bp_job_fn *const fn = j->committed;
+    j->committed = NULL;
+    if (fn != NULL) {
+        fn(j);
+    } else {
+        send(j);
+    }
+}
+
+void bp_k_after_commit(struct bp_job *j, bp_job_fn *fn)
+{
+    j->committed = fn;
+    bp_k_settle(j);
+}
+
 void bp_k_settle(struct bp_job *j)
 {
     struct bp_keeper *k = j->k;
     if (!bp_store_is_open(k->store)) {
-        send(j);
+        conclude(j);
         return;
     }
     j->later = NULL;
@@ -251,7 +269,7 @@ void bp_k_commit(struct bp_keeper *k)
     struct bp_job *j = take_answered(k);
     while (j != NULL) {
         struct bp_job *const next = j->later;
-        send(j);
+        conclude(j);
         j = next;
     }
     bp_k_stream_send(k);

@@ -57,6 +57,7 @@ struct bp_job {
     uint8_t *answer; /* leaves after the commit */
     size_t answer_n;
     bool is_refusal;
+    void (*committed)(struct bp_job *j); /* what goes on when the open group is durable, instead of an answer */
     void *flow;
     void (*flow_free)(void *flow);
     /* For a refusal that carries a fresh nonce: of which device. */
@@ -240,6 +241,8 @@ void bp_k_commit(struct bp_keeper *k);
 void bp_k_wake(struct bp_keeper *k, int64_t after_ms);
 /* The answer is ready: it leaves now, or after the commit when a group is open. */
 void bp_k_settle(struct bp_job *j);
+/* The job goes on with fn once what its act wrote is durable; when the group is lost, it is refused instead. */
+void bp_k_after_commit(struct bp_job *j, bp_job_fn *fn);
 void bp_k_drop(struct bp_job *j);
 
 /* -- answer.c ---------------------------------------------------------------------------------- */
@@ -276,6 +279,10 @@ void bp_k_contacts_free(struct bp_keeper *k);
 /* -- attest.c, verdict.c ----------------------------------------------------------------------- */
 void bp_k_attest_first(struct bp_job *j);
 void bp_k_attest_device(struct bp_job *j);
+/* Evidence of a device that came inside a request of its connection: the ordinary way, but for the key that the request is
+ * about (SHA-256 of its SubjectPublicKeyInfo) and no other; then `then` goes on, with the flow that the job had. The spans are
+ * the flow's. */
+void bp_k_attest_within(struct bp_job *j, const struct bp_device *d, bp_span evidence, bp_span key, bp_job_fn *then);
 
 /* -- escrow.c ---------------------------------------------------------------------------------- */
 void bp_k_recovery(struct bp_job *j);

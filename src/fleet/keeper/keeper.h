@@ -28,6 +28,7 @@
 #define BP_KEEPER_EVIDENCE_MAX (1u << 20)
 #define BP_KEEPER_HELLO_MAX    (64u << 10)
 #define BP_KEEPER_CSR_MAX      (8u << 10)
+#define BP_KEEPER_REQUEST_MAX  (512u << 10) /* a request with evidence in it, in base64 */
 
 /* The processes it talks to. */
 enum bp_keeper_to {

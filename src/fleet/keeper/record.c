@@ -151,7 +151,7 @@ static bp_result add_verdict(struct record *w)
     memcpy(v.binding, x->binding, sizeof v.binding);
     BP_TRY(bp_store_verdict_add(k->store, &v));
     BP_CRASH("keeper.verdict-without-evidence");
-    BP_TRY(bp_store_blob_put(k->store, BP_BLOB_EVIDENCE, BP_SPAN_OF(x->evidence), w->j->q.body, now));
+    BP_TRY(bp_store_blob_put(k->store, BP_BLOB_EVIDENCE, BP_SPAN_OF(x->evidence), x->body, now));
     return bp_store_blob_put(k->store, BP_BLOB_STATE, BP_SPAN_OF(w->new_state), x->a.state, now);
 }
 
@@ -371,7 +371,7 @@ static bool answer_twin(struct record *w)
     const struct bp_attest *x = bp_attest_of(w->j);
     struct bp_device d = {0};
     struct bp_trust t = {0};
-    if (!w->is_same || bp_failed(bp_store_device_by_id(w->j->k->store, bp_attest_id(x), &d)) ||
+    if (!w->is_same || x->then != NULL || bp_failed(bp_store_device_by_id(w->j->k->store, bp_attest_id(x), &d)) ||
         bp_failed(bp_store_trust(w->j->k->store, d.n, &t))) {
         return false;
     }
@@ -403,7 +403,11 @@ void bp_k_record(struct bp_job *j)
     }
     w->j = j;
     const bp_result r = bp_k_act(j->k, write_all, w);
-    if (!bp_failed(r)) {
+    bp_job_fn *const then = bp_attest_of(j)->then;
+    if (!bp_failed(r) && then != NULL) {
+        bp_k_attest_end(j);
+        bp_k_after_commit(j, then);
+    } else if (!bp_failed(r)) {
         const struct bp_attest *x = bp_attest_of(j);
         answer(j, &w->d, &w->t, bp_span_of(x->ear, x->ear_n));
     } else if (!answer_twin(w)) {

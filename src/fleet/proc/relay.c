@@ -14,6 +14,7 @@
 
 #define BODY_SMALL    (64u << 10)
 #define BODY_EVIDENCE (1u << 20)
+#define BODY_REQUEST  (512u << 10) /* a certificate request with evidence in it */
 #define BODY_RELEASE  (1u << 20)
 #define EXCHANGE_ROOM 16384u /* everything but the body: target, headers, hashes */
 #define HEADERS_OWN   6u
@@ -107,6 +108,8 @@ bp_result bp_front_exchange(const struct bp_front_listener *l, const struct bp_r
         .csrf = bp_http_header(h, "x-bedplate-csrf", NULL),
         .language = bp_http_header(h, "accept-language", NULL),
     };
+    const bp_span agent = bp_http_header(h, "user-agent", NULL);
+    q.agent = bp_span_sub(agent, 0, agent.n < BP_EX_AGENT_MAX ? agent.n : BP_EX_AGENT_MAX);
     if (rq->peer != NULL) {
         q.peer_spki = BP_SPAN_OF(rq->peer->spki_sha256);
         q.peer_serial = bp_span_of(rq->peer->serial, rq->peer->serial_n);
@@ -295,6 +298,20 @@ static bool is_list(const struct bp_http *h)
     return bp_span_equal(bp_span_sub(bp_http_path(h), 0, begin.n), begin);
 }
 
+/* simpleenroll and simplereenroll, under any label. */
+static bool is_enrolment(const struct bp_http *h)
+{
+    static const char *const ends[] = {"/simpleenroll", "/simplereenroll"};
+    const bp_span path = bp_http_path(h);
+    const bp_span begin = BP_SPAN_STR("/.well-known/est/");
+    bool fits = false;
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        const bp_span end = bp_span_cstr(ends[i]);
+        fits = fits || (path.n >= end.n && bp_span_equal(bp_span_sub(path, path.n - end.n, end.n), end));
+    }
+    return fits && bp_span_equal(bp_span_sub(path, 0, begin.n), begin);
+}
+
 /* The one thing that may be sent to the status listener. */
 static bool is_status_question(const struct bp_http *h)
 {
@@ -307,7 +324,7 @@ size_t bp_front_body_max(void *self, const struct bp_http *head)
     switch (l->id) {
     case BP_L_DEVICE:
     case BP_L_ENROL:
-        return is_path(head, "/bedplate/v1/attest") ? BODY_EVIDENCE : BODY_SMALL;
+        return is_path(head, "/bedplate/v1/attest") ? BODY_EVIDENCE : is_enrolment(head) ? BODY_REQUEST : BODY_SMALL;
     case BP_L_OPERATE:
         return is_path(head, BP_API_PREFIX "/releases") ? BODY_RELEASE : BODY_SMALL;
     case BP_L_STATUS:

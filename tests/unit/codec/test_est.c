@@ -106,6 +106,89 @@ BP_CASE(nine_certificates_are_too_many)
     test_key_done(&k);
 }
 
+/* What our agent sends: read by libcrypto, and the evidence by us. */
+BP_CASE(evidence_in_a_request)
+{
+    static uint8_t evidence[70000], info[80000], der[80000];
+    struct test_key k;
+    struct bp_csr csr;
+    uint8_t raw[64];
+    bp_span got;
+    size_t info_n = 0, n = 0;
+    BP_NEED(test_key_make(&k, BP_SIG_ES256));
+    memset(evidence, 0xa5, sizeof evidence);
+    const bp_span spki = bp_span_of(k.spki, k.spki_n);
+    const size_t sizes[] = {1, 127, 128, 255, 256, 65535, sizeof evidence};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        const bp_span in = bp_span_of(evidence, sizes[i]);
+        BP_CHECK(!bp_failed(bp_est_info_evidence_write(BP_SPAN_STR("A"), spki, in, info, sizeof info, &info_n)));
+        BP_CHECK(!bp_failed(k.signer.sign(k.signer.self, bp_span_of(info, info_n), raw, sizeof raw, &n)));
+        BP_CHECK(!bp_failed(bp_est_request_write(bp_span_of(info, info_n), BP_SPAN_OF(raw), der, sizeof der, &n)));
+        const unsigned char *p = der;
+        X509_REQ *req = d2i_X509_REQ(NULL, &p, (long)n);
+        BP_CHECK(req != NULL && X509_REQ_verify(req, k.pkey) == 1 && X509_REQ_get_attr_count(req) == 1);
+        ASN1_OBJECT *oid = OBJ_txt2obj("1.2.840.113549.1.9.16.2.59", 1);
+        BP_CHECK(req != NULL && oid != NULL && X509_REQ_get_attr_by_OBJ(req, oid, -1) == 0);
+        ASN1_OBJECT_free(oid);
+        X509_REQ_free(req);
+        BP_CHECK(!bp_failed(bp_csr_read(bp_span_of(der, n), &csr)));
+        BP_CHECK(!bp_failed(bp_est_evidence_read(csr.attributes, &got)) && bp_span_equal(got, in));
+        for (size_t cut = 0; i == 0 && cut < csr.attributes.n; cut++) {
+            BP_CHECK(bp_failed(bp_est_evidence_read(bp_span_of(csr.attributes.p, cut), &got)));
+        }
+    }
+    const bp_span most = bp_span_of(evidence, BP_EST_EVIDENCE_MAX + 1);
+    BP_CHECK(bp_is(bp_est_info_evidence_write(BP_SPAN_STR("A"), spki, most, NULL, 0, &n), BP_E_BAD_ARGUMENT));
+    test_key_done(&k);
+}
+
+#define IN(text)   {(const uint8_t *)(text), sizeof(text) - 1}
+#define OID        "\x06\x0b" BP_EST_EVIDENCE_OID
+#define TYPE       "\x06\x0b" BP_EST_EVIDENCE_TYPE
+static const struct {
+    const char *name;
+    bp_span in;
+    enum bp_error want;
+} evidence_row[] = {
+    {"evidence", IN("\x30\x25" OID "\x31\x16\x30\x14\x30\x12\x30\x10" TYPE "\x04\x01\x61"), BP_E_OK},
+    {"evidence_beside_another_attribute",
+     IN("\x30\x06\x06\x02\x2a\x03\x31\x00" "\x30\x25" OID "\x31\x16\x30\x14\x30\x12\x30\x10" TYPE "\x04\x01\x61"), BP_E_OK},
+    {"evidence_no_attributes", IN(""), BP_E_NOT_FOUND},
+    {"evidence_only_others", IN("\x30\x06\x06\x02\x2a\x03\x31\x00"), BP_E_NOT_FOUND},
+    {"evidence_no_attribute", IN("\x02\x01\x01"), BP_E_MALFORMED},
+    {"evidence_other_attribute_malformed", IN("\x30\x04\x06\x02\x2a\x03"), BP_E_TRUNCATED},
+    {"evidence_no_value", IN("\x30\x0f" OID "\x31\x00"), BP_E_TRUNCATED},
+    {"evidence_two_attributes", IN("\x30\x11" OID "\x31\x02\x30\x00" "\x30\x11" OID "\x31\x02\x30\x00"), BP_E_EXISTS},
+    {"evidence_two_values", IN("\x30\x13" OID "\x31\x04\x30\x00\x30\x00"), BP_E_EXISTS},
+    {"evidence_value_is_no_sequence", IN("\x30\x11" OID "\x31\x02\x04\x00"), BP_E_MALFORMED},
+    {"evidence_empty_bundle", IN("\x30\x11" OID "\x31\x02\x30\x00"), BP_E_TRUNCATED},
+    {"evidence_no_statement", IN("\x30\x13" OID "\x31\x04\x30\x02\x30\x00"), BP_E_TRUNCATED},
+    {"evidence_other_type", IN("\x30\x1b" OID "\x31\x0c\x30\x0a\x30\x08\x30\x06\x06\x02\x2a\x03\x04\x00"), BP_E_UNSUPPORTED},
+    {"evidence_two_statements",
+     IN("\x30\x37" OID "\x31\x28\x30\x26\x30\x24\x30\x10" TYPE "\x04\x01\x61\x30\x10" TYPE "\x04\x01\x61"), BP_E_UNSUPPORTED},
+    {"evidence_not_octets", IN("\x30\x25" OID "\x31\x16\x30\x14\x30\x12\x30\x10" TYPE "\x0c\x01\x61"), BP_E_MALFORMED},
+    {"evidence_nothing_in_it", IN("\x30\x24" OID "\x31\x15\x30\x13\x30\x11\x30\x0f" TYPE "\x04\x00"), BP_E_MALFORMED},
+    {"evidence_hint", IN("\x30\x28" OID "\x31\x19\x30\x17\x30\x15\x30\x13" TYPE "\x04\x01\x61\x16\x01\x68"), BP_E_UNSUPPORTED},
+    {"evidence_certificates", IN("\x30\x29" OID "\x31\x1a\x30\x18\x30\x12\x30\x10" TYPE "\x04\x01\x61\x30\x02\x30\x00"),
+     BP_E_UNSUPPORTED},
+    {"evidence_long_length", IN("\x30\x26" OID "\x31\x17\x30\x15\x30\x13\x30\x11" TYPE "\x04\x81\x01\x61"), BP_E_NOT_CANONICAL},
+};
+#undef IN
+
+static void evidence_rows(void)
+{
+    for (size_t i = 0; i < sizeof evidence_row / sizeof evidence_row[0]; i++) {
+        bp_span got = BP_SPAN_STR("before");
+        bp_case_begin();
+        const bp_result r = bp_est_evidence_read(evidence_row[i].in, &got);
+        const bool is_ok = evidence_row[i].want == BP_E_OK;
+        if (!BP_CHECK(bp_is(r, evidence_row[i].want) && bp_span_equal(got, is_ok ? BP_SPAN_STR("a") : BP_SPAN_STR("before")))) {
+            printf("# %s\n", bp_error_name(bp_error_of(r)));
+        }
+        bp_case_end(evidence_row[i].name);
+    }
+}
+
 #define OID_SIGNED "\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02"
 #define OID_DATA   "\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01"
 #define IN(text)   {(const uint8_t *)(text), sizeof(text) - 1}
@@ -151,6 +234,8 @@ static void rows(void)
 BP_SUITE(est,
     BP_CHECK(!bp_failed(bp_crypto_openssl_new(4, &crypto)));
     BP_TABLE(rows)
+    BP_TABLE(evidence_rows)
+    BP_RUN(evidence_in_a_request)
     BP_RUN(a_request_is_read_by_both)
     BP_RUN(a_request_says_what_room_it_needs)
     BP_RUN(an_answer_gives_its_certificates)

@@ -111,8 +111,10 @@ static struct world_reply *ask_enrol(struct gateway *g, const char *target, cons
 static struct world_reply *ask_device(struct gateway *g, const char *method, const char *target, const char *type,
                                       bp_span body)
 {
-    const struct world_peer peer = {BP_SPAN_OF(g->spki), "device", g->source,
-                                    g->w->binds ? BP_SPAN_OF(g->exporter) : BP_SPAN_EMPTY};
+    const struct world_peer peer = {.spki = BP_SPAN_OF(g->spki),
+                                    .issuer = "device",
+                                    .source = g->source,
+                                    .exporter = g->w->binds ? BP_SPAN_OF(g->exporter) : BP_SPAN_EMPTY};
     return world_ask(g->w, "device", method, target, type, body, &peer);
 }
 
@@ -279,15 +281,21 @@ struct world_reply *gateway_nonce(struct gateway *g)
     return r;
 }
 
-struct world_reply *gateway_vouch(struct gateway *g)
+bool gateway_names_next(struct gateway *g, const struct rig_forge *forge)
 {
     g->has_proof = false;
     g->rig.ldevid_public_n = device_public(&g->next, g->rig.ldevid_public, sizeof g->rig.ldevid_public);
     g->rig.first_contact = true; /* the rig's word for "with keys" */
-    if (!gateway_answer(g, NULL)) {
+    const bool made = gateway_answer(g, forge);
+    g->rig.first_contact = false;
+    return made;
+}
+
+struct world_reply *gateway_vouch(struct gateway *g)
+{
+    if (!gateway_names_next(g, NULL)) {
         g->rig.evidence_n = 0;
     }
-    g->rig.first_contact = false;
     return gateway_again(g);
 }
 

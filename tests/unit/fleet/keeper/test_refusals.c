@@ -463,7 +463,7 @@ BP_CASE(too_large)
                                      bp_span_of(big, BP_KEEPER_HELLO_MAX + 1), NULL)),
                 "too-large"));
     BP_CHECK(is(world_code(world_ask(w, "enrol", "POST", "/.well-known/est/simpleenroll", "application/pkcs10",
-                                     bp_span_of(big, BP_KEEPER_CSR_MAX + 1), NULL)),
+                                     bp_span_of(big, BP_KEEPER_REQUEST_MAX + 1), NULL)),
                 "too-large"));
 }
 

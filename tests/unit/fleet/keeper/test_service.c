@@ -262,6 +262,24 @@ BP_CASE(what_a_request_should_look_like)
     }
 }
 
+/* libest reads no line above 1,024 characters; it is known by its name where it sends nothing. */
+BP_CASE(lines_for_who_reads_no_long_one)
+{
+    static const struct {
+        const char *agent;
+        bool in_lines;
+    } client[] = {{NULL, false}, {"curl/7.88.1", false}, {"libest 3.2.0p", true}, {"Cisco EST client 1.0", true}, {"a libest", false}};
+    BP_NEED(ready());
+    for (size_t i = 0; i < sizeof client / sizeof client[0]; i++) {
+        const struct world_peer peer = {.agent = client[i].agent};
+        const struct world_reply *r = world_ask(w, "enrol", "GET", "/.well-known/est/cacerts", NULL, BP_SPAN_EMPTY, &peer);
+        const bp_span body = r->http.body;
+        BP_CHECK(r->http.status == 200 && body.n > 1024 && body.p[body.n - 1] == '\n');
+        const uint8_t *end = memchr(body.p, '\n', body.n);
+        BP_CHECK(end != NULL && (size_t)(end - body.p) == (client[i].in_lines ? 64 : body.n - 1));
+    }
+}
+
 #define FRESH "application/est-attestation-freshness+json"
 
 static struct world_reply *fresh(const char *method, const char *body)
@@ -364,6 +382,7 @@ BP_SUITE(service,
     BP_RUN(revoked_with_the_device)
     BP_RUN(lifetime_follows_the_outage_tolerance)
     BP_RUN(what_a_request_should_look_like)
+    BP_RUN(lines_for_who_reads_no_long_one)
     BP_RUN(nonces_over_est)
     BP_RUN(nonces_over_est_for_other_evidence)
     BP_RUN(an_operator_moves_the_window)

@@ -94,6 +94,7 @@ static bp_result port_call(void *self, enum bp_keeper_to to, const char *op, bp_
     }
     memcpy(c->body, body.p, body.n);
     w->calls++;
+    w->asked_early += strcmp(op, "issue") == 0 && bp_store_is_open(bp_keeper_store(w->keeper)) ? 1 : 0;
     return BP_OK;
 }
 
@@ -370,6 +371,7 @@ uint64_t world_send(struct world *w, const char *listener, const char *method, c
         q.peer_issuer = peer->issuer == NULL ? BP_SPAN_EMPTY : bp_span_cstr(peer->issuer);
         q.source = peer->source == NULL ? q.source : bp_span_cstr(peer->source);
         q.exporter = peer->exporter;
+        q.agent = peer->agent == NULL ? BP_SPAN_EMPTY : bp_span_cstr(peer->agent);
     }
     const uint64_t id = w->next_id++;
     w->reply[id % WORLD_REPLIES_MAX].is_there = false;

@@ -75,6 +75,7 @@ struct world {
     bp_result fault[BP_TO_OPERATE + 1];    /* answers of this process are this failure */
     bool is_gone[BP_TO_OPERATE + 1];       /* the call itself fails */
     uint64_t calls;                        /* made so far */
+    uint64_t asked_early;                  /* certificates, while a group was open */
     uint64_t stop_at;                      /* nothing is answered from this call on; 0: never */
 };
 
@@ -96,6 +97,7 @@ struct world_peer {
     const char *issuer;
     const char *source;
     bp_span exporter;
+    const char *agent;
 };
 /* Sends a request and waits; lives until WORLD_REPLIES_MAX more. */
 uint64_t world_send(struct world *w, const char *listener, const char *method, const char *target, const char *type,
@@ -173,6 +175,8 @@ bool gateway_renew(struct gateway *g);
 struct world_reply *gateway_again(struct gateway *g);
 /* The evidence for the nonce held, without sending it. */
 bool gateway_answer(struct gateway *g, const struct rig_forge *forge);
+/* The same with a statement on the next key. */
+bool gateway_names_next(struct gateway *g, const struct rig_forge *forge);
 struct world_reply *gateway_post(struct gateway *g, bp_span evidence);
 
 /* PKCS#10 in base64 for a key; lines of 64 when told. */
