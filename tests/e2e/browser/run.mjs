@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // tests/e2e/browser/run - the operators' page in a real Chromium against a running server.
 //
-//     node run.mjs --url URL --code CODE --devices N [--red NAME] [--service NAME] [--attack COMMAND] [--root FILE] [--shots DIR]
-//                  [--wait SECONDS] [--chromium PROGRAM]
+//     node run.mjs --url URL --code CODE --devices N [--red NAME] [--service NAME] [--position TAG] [--attack COMMAND]
+//                  [--root FILE] [--shots DIR] [--wait SECONDS] [--chromium PROGRAM]
 //
 //   --devices   how many devices must show before it goes on
 //   --red       the device that turns "not trusted" while the page looks; then its reason is read, and it is quarantined and
@@ -12,6 +12,8 @@
 //   --root      the server's root certificate (PEM or DER): the server must prove itself with it. Without it, Chromium is
 //               told to accept any certificate
 //   --service   an application that the device named by --red holds a certificate for
+//   --position  a position of this tag is made, and the other device fills it: the fleet is another one afterwards. There
+//               must be no third device
 //   --shots     keep a picture of each view there
 //
 // Prints "ok browser.NAME", "not ok browser.NAME: why"; exits 0 only when nothing failed. It signs in once: CODE is spent.
@@ -27,7 +29,7 @@ import { fileURLToPath } from 'node:url';
 const here = dirname(fileURLToPath(import.meta.url));
 
 function options(argv) {
-    const o = { url: '', code: '', devices: 1, red: '', service: '', attack: '', root: '', shots: '', wait: 120, chromium: '/usr/bin/chromium' };
+    const o = { url: '', code: '', devices: 1, red: '', service: '', position: '', attack: '', root: '', shots: '', wait: 120, chromium: '/usr/bin/chromium' };
     for (let i = 0; i < argv.length; i += 2) {
         const name = argv[i].replace(/^--/, '');
         if (!argv[i].startsWith('--') || !Object.hasOwn(o, name) || argv[i + 1] === undefined) {
@@ -391,16 +393,17 @@ async function positions() {
     await device(name);
     const id = new URL(page.url()).pathname.split('/').pop();
     await test('a_position_is_shown_and_only_a_trusted_free_device_is_offered', async () => {
-        const status = await page.evaluate(async (whole) => {
+        const status = await page.evaluate(async ([whole, tag]) => {
             const { csrf } = await (await fetch('/api/v1/session')).json();
             const ask = async (path, body) => (await fetch(`/api/v1${path}`, {
                 method: 'POST', headers: { 'Content-Type': 'application/json', 'X-Bedplate-Csrf': csrf }, body: JSON.stringify(body),
             })).status;
-            return [await ask('/positions', { position: '=A1-K3', zone: 'hall-1', name: 'press' }), await ask('/positions/%3DA1-K3/assign', { device: whole })];
-        }, id);
+            return [await ask('/positions', { position: tag, zone: 'hall-1', name: 'press' }),
+                await ask(`/positions/${encodeURIComponent(tag)}/assign`, { device: whole })];
+        }, [id, o.position]);
         need(status.join(' ') === '201 200', `making and filling it was answered ${status.join(' ')}`);
         await until('its name', async () => (await page.locator('.head h1').innerText()) === 'press', 15_000);
-        need(/=A1-K3/.test(await page.locator('.facts').innerText()), 'the position is not shown');
+        need((await page.locator('.facts').innerText()).includes(o.position), 'the position is not shown');
         await page.locator('.actions').getByRole('button', { name: 'Replace', exact: true }).click();
         const dialog = page.locator('dialog[open]');
         await dialog.locator('#no-spare').waitFor({ timeout: 15_000 });
@@ -606,7 +609,9 @@ try {
             await devicePage(o.red);
             await quarantine();
             await placeKept();
-            await positions();
+            if (o.position !== '') {
+                await positions();
+            }
         }
         await otherViews();
         await keyboardOnly();

@@ -117,7 +117,8 @@ def main():
         red = devices[1]
         shots = ["--shots", os.environ["BP_SHOTS"]] if "BP_SHOTS" in os.environ else []
         return subprocess.run(["node", f"{HERE}/run.mjs", "--url", f"https://localhost:{server.ports['operate']}", "--code", code,
-                               "--devices", "2", "--red", red.name, "--service", SERVICE, "--root", f"{server.dir}/certs/root.der", *shots,
+                               "--devices", "2", "--red", red.name, "--service", SERVICE, "--position", "=A1-K3",
+                               "--root", f"{server.dir}/certs/root.der", *shots,
                                "--attack", f"python3 {HERE}/with_server.py --attack {red.dir} {red.tcti}"], check=False).returncode
     except (RuntimeError, OSError, subprocess.TimeoutExpired, KeyError, ValueError) as e:
         print(f"not ok browser.setup: {e}")
