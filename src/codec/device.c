@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* codec/device - readers and writers of hello, challenge, answer, nonce, consistency, escrow, escrowed and lockout. */
+/* codec/device - readers and writers of hello, challenge, answer, nonce, consistency, log-break, escrow, escrowed and lockout. */
 #include "codec/device.h"
 
 #include "codec/object.h"
@@ -14,6 +14,7 @@
 #define ANSWER_MUST    (HEADER | 0xfff0u)
 #define NONCE_MUST     (HEADER | BIT(5) | BIT(6) | BIT(7))
 #define PROOF_MUST     (HEADER | BIT(4) | BIT(5) | BIT(6))
+#define BREAK_MUST     (HEADER | BIT(4) | BIT(5) | BIT(6) | BIT(7) | BIT(8))
 #define ESCROW_MUST    (HEADER | BIT(4) | BIT(5) | BIT(6))
 #define LOCKOUT_MUST   (HEADER | BIT(4) | BIT(5))
 
@@ -672,6 +673,72 @@ bp_result bp_consistency_write(const struct bp_consistency *v, uint8_t *p, size_
         }
         bp_cw_bstr(&w, v->hash[i]);
     }
+    return bp_object_finish(&w, ret_len);
+}
+
+/* --- log-break --- */
+
+static bool is_proof(bp_span v)
+{
+    return v.n % 32 == 0 && v.n <= BP_DEVICE_PROOF_MAX * 32u;
+}
+
+static bool is_break(const struct bp_log_break *v)
+{
+    return v->index < v->to && v->event.n > 0 && is_proof(v->inclusion) && is_proof(v->consistency);
+}
+
+static bool break_member(bp_rd *rd, uint64_t key, void *object)
+{
+    struct bp_log_break *v = object;
+    switch (key) {
+    case 4:
+        v->index = bp_cbor_get_uint(rd);
+        break;
+    case 5:
+        v->to = bp_cbor_get_uint(rd);
+        break;
+    case 6:
+        v->event = bp_cbor_get_bstr(rd);
+        break;
+    case 7:
+        v->inclusion = bp_cbor_get_bstr(rd);
+        break;
+    case 8:
+        v->consistency = bp_cbor_get_bstr(rd);
+        break;
+    default:
+        return false;
+    }
+    return true;
+}
+
+bp_result bp_log_break_read(bp_span in, struct bp_log_break *ret)
+{
+    static const struct shape shape = {{(const uint8_t *)"log-break", 9}, BP_LOG_BREAK_MAX, BREAK_MUST, break_member};
+    memset(ret, 0, sizeof(*ret));
+    bp_result r = walk(in, &shape, ret, &ret->minor, &ret->unknown);
+    if (!bp_failed(r) && !is_break(ret)) {
+        r = BP_FAIL(MALFORMED);
+    }
+    if (bp_failed(r)) {
+        memset(ret, 0, sizeof(*ret));
+    }
+    return r;
+}
+
+bp_result bp_log_break_write(const struct bp_log_break *v, uint8_t *p, size_t cap, size_t *ret_len)
+{
+    if (!is_break(v)) {
+        return BP_FAIL(BAD_ARGUMENT);
+    }
+    bp_cw w = bp_cw_over(p, cap);
+    bp_object_put_head(&w, 8, BP_SPAN_STR("log-break"));
+    bp_object_put_uint(&w, 4, v->index);
+    bp_object_put_uint(&w, 5, v->to);
+    bp_object_put_bytes(&w, 6, v->event);
+    bp_object_put_bytes(&w, 7, v->inclusion);
+    bp_object_put_bytes(&w, 8, v->consistency);
     return bp_object_finish(&w, ret_len);
 }
 

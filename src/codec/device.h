@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* codec/device - what an agent and a server say to each other (docs/protocol/device.md), both directions: hello,
- * challenge, answer, nonce, consistency, escrow, escrowed; and lockout, which only the owner's recovery key opens. Evidence
+ * challenge, answer, nonce, consistency, log-break, escrow, escrowed; and lockout, which only the owner's recovery key opens. Evidence
  * has a file of its own.
  *
  * Spans point into the caller's bytes; nothing is copied. The structures are large, so a reader builds in the caller's
@@ -24,6 +24,7 @@
 #define BP_ANSWER_MAX      (96u << 10)
 #define BP_NONCE_MAX       1024u
 #define BP_CONSISTENCY_MAX 4096u
+#define BP_LOG_BREAK_MAX   (12u << 10)
 
 #define BP_ESCROW_MAX      4096u
 #define BP_ESCROWED_MAX    1024u
@@ -124,6 +125,18 @@ struct bp_consistency {
     bp_span hash[BP_DEVICE_PROOF_MAX]; /* 32 bytes each */
 };
 
+/* Why a head that a device keeps is void: the event that gave up a part of the log's history, its place in the log as it is
+ * now, and that this log begins with what was kept. What it says is core/logbreak's to judge. */
+struct bp_log_break {
+    uint64_t minor;
+    uint32_t unknown;
+    uint64_t index; /* of the event, < to */
+    uint64_t to;    /* size of the head that both proofs lead to */
+    bp_span event;
+    bp_span inclusion;   /* hashes of 32 bytes, one after the other, at most BP_DEVICE_PROOF_MAX */
+    bp_span consistency; /* likewise */
+};
+
 /* How far a device is with the lockout value of its root. SEALED: a value is in the envelope and nowhere set; SET: it is
  * the root's, and clearing is disabled; FOREIGN: somebody else had set one before, there is no envelope. */
 enum bp_escrow_state { BP_ESCROW_SEALED = 1, BP_ESCROW_SET = 2, BP_ESCROW_FOREIGN = 3 };
@@ -163,6 +176,7 @@ BP_MUST_CHECK bp_result bp_challenge_read(bp_span in, struct bp_challenge *ret);
 BP_MUST_CHECK bp_result bp_answer_read(bp_span in, struct bp_answer *ret);
 BP_MUST_CHECK bp_result bp_nonce_read(bp_span in, struct bp_nonce *ret);
 BP_MUST_CHECK bp_result bp_consistency_read(bp_span in, struct bp_consistency *ret);
+BP_MUST_CHECK bp_result bp_log_break_read(bp_span in, struct bp_log_break *ret);
 BP_MUST_CHECK bp_result bp_escrow_read(bp_span in, struct bp_escrow *ret);
 BP_MUST_CHECK bp_result bp_escrowed_read(bp_span in, struct bp_escrowed *ret);
 BP_MUST_CHECK bp_result bp_lockout_read(bp_span in, struct bp_lockout *ret);
@@ -176,6 +190,7 @@ BP_MUST_CHECK bp_result bp_challenge_write(const struct bp_challenge *v, uint8_t
 BP_MUST_CHECK bp_result bp_answer_write(const struct bp_answer *v, uint8_t *p, size_t cap, size_t *ret_len);
 BP_MUST_CHECK bp_result bp_nonce_write(const struct bp_nonce *v, uint8_t *p, size_t cap, size_t *ret_len);
 BP_MUST_CHECK bp_result bp_consistency_write(const struct bp_consistency *v, uint8_t *p, size_t cap, size_t *ret_len);
+BP_MUST_CHECK bp_result bp_log_break_write(const struct bp_log_break *v, uint8_t *p, size_t cap, size_t *ret_len);
 BP_MUST_CHECK bp_result bp_escrow_write(const struct bp_escrow *v, uint8_t *p, size_t cap, size_t *ret_len);
 BP_MUST_CHECK bp_result bp_escrowed_write(const struct bp_escrowed *v, uint8_t *p, size_t cap, size_t *ret_len);
 BP_MUST_CHECK bp_result bp_lockout_write(const struct bp_lockout *v, uint8_t *p, size_t cap, size_t *ret_len);

@@ -158,7 +158,15 @@ enum bp_severity { BP_SEV_INFO, BP_SEV_NOTICE, BP_SEV_WARNING, BP_SEV_ALERT };
       "Issuing CA number {number} issues from now on; the one before counts until it is retired",  \
       "")                                                                                          \
     X(139, ISSUER_RETIRED, "issuer-retired", NOTICE,                                               \
-      "Issuing CA number {number} was taken out of force", "")
+      "Issuing CA number {number} was taken out of force", "")                                     \
+    X(144, LOG_BROKEN, "log-broken", ALERT,                                                        \
+      "{actor} gave up the log's history from {kept} to {lost} events: {reason}", "T0872")         \
+    X(145, HEAD_UNKNOWN, "head-unknown", ALERT,                                                    \
+      "The device keeps a head that is none of this log: {reason}", "T0872")                       \
+    X(146, STORE_RESTORED, "store-restored", ALERT,                                                \
+      "The store was put back to a backup of {backup} with {kept} events under a head", "T0872")   \
+    X(147, CERTIFICATES_LOST, "certificates-lost", WARNING,                                        \
+      "{count} certificates that were issued since the backup are revoked", "")
 
 enum bp_event_type {
 #define BP_X(id, name, text, severity, template_, attack) BP_EV_##name = (id),

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/fuzz/fuzz_device - hello, challenge, answer, nonce, consistency, escrow, escrowed, lockout (the first byte chooses): what is accepted and of
+/* tests/fuzz/fuzz_device - hello, challenge, answer, nonce, consistency, log-break, escrow, escrowed, lockout (the first byte chooses): what is accepted and of
  * this version re-encodes to itself, what is refused leaves zeros, spans lie inside the input. */
 #include "codec/device.h"
 #include "fuzz/fuzz.h"
 
-#define LATER_FROM 253u
+#define LATER_FROM 252u
 
 static uint8_t again[BP_ANSWER_MAX];
 
@@ -41,6 +41,7 @@ TRY(challenge, v.device_id.n == 33 && v.nonce.n == 32 && v.issued_ms >= 0 && fuz
 TRY(answer, v.nonce.n == 32 && v.due_ms <= INT32_MAX && fuzz_is_inside(v.ear, in) && fuzz_is_inside(v.head, in))
 TRY(nonce, v.nonce.n == 32 && v.issued_ms >= 0 && fuzz_is_inside(v.nonce, in))
 TRY(consistency, v.from <= v.to && v.hashes <= BP_DEVICE_PROOF_MAX)
+TRY(log_break, v.index < v.to && fuzz_is_inside(v.event, in) && v.inclusion.n % 32 == 0 && fuzz_is_inside(v.consistency, in))
 TRY(escrow, v.device_id.n == 33 && v.envelope.n <= BP_ENVELOPE_MAX && (v.envelope.n == 0) == (v.state == BP_ESCROW_FOREIGN))
 TRY(escrowed, v.device_id.n == 33 && (v.digest.n == 32 || v.state == BP_ESCROW_FOREIGN))
 TRY(lockout, v.device_id.n == 33 && v.value.n == 32 && fuzz_is_inside(v.value, in))
@@ -48,12 +49,12 @@ TRY(lockout, v.device_id.n == 33 && v.value.n == 32 && fuzz_is_inside(v.value, i
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static void (*const tries[])(bp_span) = {try_hello, try_challenge, try_answer, try_nonce,  try_consistency,
-                                           try_escrow, try_escrowed, try_lockout};
+                                           try_log_break, try_escrow, try_escrowed, try_lockout};
     if (size == 0) {
         return 0;
     }
     /* The last of a byte's values choose what came later, so that the older inputs keep their meaning. */
-    const size_t later = data[0] >= LATER_FROM ? 5u + (data[0] - LATER_FROM) % 3u : data[0] % 5u;
+    const size_t later = data[0] >= LATER_FROM ? 5u + (data[0] - LATER_FROM) % 4u : data[0] % 5u;
     tries[later](bp_span_of(data + 1, size - 1));
     return 0;
 }

@@ -121,6 +121,19 @@ bp_result bp_log_root(bp_store *s, struct bp_crypto *c, uint64_t size, uint8_t r
     return bp_merkle_root_of(c, &nodes, size, ret);
 }
 
+bp_result bp_log_frontier(bp_store *s, uint64_t size, struct bp_merkle *ret)
+{
+    BP_TRY(within(s, size));
+    bp_merkle_init(ret);
+    for (unsigned level = 0; level < BP_MERKLE_LEVELS; level++) {
+        if ((size >> level & 1u) != 0) {
+            BP_TRY(bp_store_hash(s, stored_at(level, (size >> level) - 1), ret->peak[level]));
+        }
+    }
+    ret->size = size;
+    return BP_OK;
+}
+
 bp_result bp_log_inclusion(bp_store *s, struct bp_crypto *c, uint64_t index, uint64_t size,
                            uint8_t *ret, size_t *ret_n)
 {

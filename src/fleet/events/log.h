@@ -50,6 +50,9 @@ BP_MUST_CHECK bp_result bp_log_leaf_at(bp_store *s, uint64_t index, uint8_t ret[
 BP_MUST_CHECK bp_result bp_log_root(bp_store *s, struct bp_crypto *c, uint64_t size,
                                     uint8_t ret[32]);
 
+/* The frontier of the first `size` leaves: what a signer goes on from. LIMIT: more than are stored. */
+BP_MUST_CHECK bp_result bp_log_frontier(bp_store *s, uint64_t size, struct bp_merkle *ret);
+
 /* RFC 9162 section 2.1.3 and 2.1.4 proofs, into ret of BP_MERKLE_MAX_PROOF * 32 bytes; *ret_n in
  * bytes.   LIMIT  index >= size, from > to, or more than are stored */
 BP_MUST_CHECK bp_result bp_log_inclusion(bp_store *s, struct bp_crypto *c, uint64_t index,

@@ -201,6 +201,13 @@ static bp_result read_number(struct bp_ca_signer *s)
     return r;
 }
 
+static bp_result keep_list(const struct bp_ca_signer *s, bp_span der)
+{
+    char path[BP_SITE_PATH_MAX];
+    BP_TRY(bp_site_path(s->site, BP_CA_LIST, path, sizeof path));
+    return bp_file_write(path, BP_FILE_SECRET, der);
+}
+
 static enum bp_ca_rule sign_list(struct bp_ca_signer *s, bool is_old, const struct bp_crl_entry *entries, size_t count,
                                  uint64_t number)
 {
@@ -219,6 +226,11 @@ static enum bp_ca_rule sign_list(struct bp_ca_signer *s, bool is_old, const stru
     }
     /* The number is on disk before the list is given out, so that none is ever younger than one before it. */
     if (number != s->crl_number && bp_failed(write_number(s, number))) {
+        return BP_CA_STORAGE;
+    }
+    /* The list stays here as well: who is revoked must outlast the store. The one before it, of an older issuing CA, has the
+     * same entries. */
+    if (!is_old && bp_failed(keep_list(s, bp_span_of(s->room, n)))) {
         return BP_CA_STORAGE;
     }
     s->crl_number = number;

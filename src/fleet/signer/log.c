@@ -7,6 +7,7 @@
 #include "codec/cose.h"
 #include "codec/ear.h"
 #include "codec/note.h"
+#include "codec/x509.h"
 #include "core/merkle.h"
 #include "fleet/signer/internal.h"
 #include "platform/linux/file.h"
@@ -29,9 +30,7 @@ struct bp_log_signer {
     struct bp_key *result_key;
     int lock;
     uint8_t result_kid[BP_SHA256_SIZE];
-    struct bp_merkle tree;
-    char head[BP_MSG_HEAD_MAX];
-    size_t head_n;
+    struct bp_log_last last;
     bool is_lost; /* the stored state could not be read back: no head is given out any more */
     struct bp_msg_results request, results;
     uint8_t *scratch; /* BP_COSE_SCRATCH of the largest result */
@@ -61,12 +60,12 @@ static uint32_t peaks_of(uint64_t size)
     return n;
 }
 
-static bp_result write_state(const struct bp_log_signer *s, const struct bp_merkle *tree, bp_span head)
+static bp_result write_state(const struct bp_site *site, struct bp_crypto *c, const struct bp_merkle *tree, bp_span head)
 {
     uint8_t room[STATE_MAX];
     uint8_t root[BP_SHA256_SIZE];
     char path[BP_SITE_PATH_MAX];
-    BP_TRY(bp_merkle_root(s->crypto, tree, root));
+    BP_TRY(bp_merkle_root(c, tree, root));
     bp_cw w = bp_cw_over(room, sizeof room);
     bp_cw_map(&w, 7);
     bp_cw_uint(&w, 1);
@@ -89,7 +88,7 @@ static bp_result write_state(const struct bp_log_signer *s, const struct bp_merk
     bp_cw_uint(&w, 7);
     bp_cw_tstr(&w, head);
     BP_TRY(bp_cw_finish(&w));
-    BP_TRY(bp_site_path(s->site, BP_LOG_STATE, path, sizeof path));
+    BP_TRY(bp_site_path(site, BP_LOG_STATE, path, sizeof path));
     return bp_file_write(path, BP_FILE_SECRET, bp_cw_span(&w));
 }
 
@@ -126,39 +125,62 @@ static bp_result parse_state(bp_span in, struct bp_merkle *tree, bp_span *ret_ro
     return bp_rd_finish(&rd);
 }
 
-/* The stored head must be ours and the stored tree must be the one it is over: a state that was cut, edited or taken
- * from another log is refused, not repaired. */
-static bp_result adopt_state(struct bp_log_signer *s, bp_span in)
+/* Whether a head is our log's, and over that tree. */
+static bp_result check_head(const struct bp_site *site, struct bp_crypto *c, const struct bp_merkle *tree, bp_span head)
 {
-    bp_span root, head;
     uint8_t computed[BP_SHA256_SIZE];
     struct bp_note note;
     struct bp_checkpoint cp;
-    bp_merkle_init(&s->tree);
-    BP_TRY(parse_state(in, &s->tree, &root, &head));
-    BP_TRY(bp_merkle_root(s->crypto, &s->tree, computed));
+    struct bp_x509 cert;
+    BP_TRY(bp_x509_read(site->cert[BP_SITE_CERT_LOG], &cert));
+    BP_TRY(bp_merkle_root(c, tree, computed));
     BP_TRY(bp_note_read(head, &note));
-    BP_TRY(bp_note_verify(s->crypto, &note, bp_span_cstr(s->site->log_origin), bp_key_spki(s->log_key)));
+    BP_TRY(bp_note_verify(c, &note, bp_span_cstr(site->log_origin), cert.spki));
     BP_TRY(bp_checkpoint_read(&note, &cp));
-    if (cp.size != s->tree.size || memcmp(cp.root, computed, sizeof computed) != 0 ||
-        memcmp(root.p, computed, sizeof computed) != 0 || head.n > sizeof s->head) {
+    return cp.size == tree->size && memcmp(cp.root, computed, sizeof computed) == 0 && head.n <= BP_MSG_HEAD_MAX
+               ? BP_OK
+               : BP_FAIL(MISMATCH);
+}
+
+/* The stored head must be ours and the stored tree must be the one it is over: a state that was cut, edited or taken
+ * from another log is refused, not repaired. */
+static bp_result adopt_state(const struct bp_site *site, struct bp_crypto *c, bp_span in, struct bp_log_last *ret)
+{
+    bp_span root, head;
+    uint8_t computed[BP_SHA256_SIZE];
+    bp_merkle_init(&ret->tree);
+    BP_TRY(parse_state(in, &ret->tree, &root, &head));
+    BP_TRY(check_head(site, c, &ret->tree, head));
+    BP_TRY(bp_merkle_root(c, &ret->tree, computed));
+    if (memcmp(root.p, computed, sizeof computed) != 0) {
         return BP_FAIL(MISMATCH);
     }
-    memcpy(s->head, head.p, head.n);
-    s->head_n = head.n;
+    memcpy(ret->head, head.p, head.n);
+    ret->head_n = head.n;
     return BP_OK;
 }
 
-static bp_result read_state(struct bp_log_signer *s)
+static bp_result load_state(const struct bp_site *site, struct bp_crypto *c, enum bp_file_kind kind, struct bp_log_last *ret)
 {
     char path[BP_SITE_PATH_MAX];
     uint8_t *bytes = NULL;
     size_t n = 0;
-    BP_TRY(bp_site_path(s->site, BP_LOG_STATE, path, sizeof path));
-    BP_TRY(bp_file_read(path, BP_FILE_SECRET, STATE_MAX, &bytes, &n));
-    const bp_result r = adopt_state(s, bp_span_of(bytes, n));
+    BP_TRY(bp_site_path(site, BP_LOG_STATE, path, sizeof path));
+    BP_TRY(bp_file_read(path, kind, STATE_MAX, &bytes, &n));
+    const bp_result r = adopt_state(site, c, bp_span_of(bytes, n), ret);
     bp_free(bytes);
     return r;
+}
+
+static bp_result read_state(struct bp_log_signer *s)
+{
+    return load_state(s->site, s->crypto, BP_FILE_SECRET, &s->last);
+}
+
+/* What it says is signed, and whoever looks at it from beside a running signer is another user than the file's. */
+bp_result bp_log_signer_last(const struct bp_site *site, struct bp_crypto *c, struct bp_log_last *ret)
+{
+    return load_state(site, c, BP_FILE_PUBLIC, ret);
 }
 
 /* --- life --- */
@@ -194,7 +216,7 @@ static bp_result start(const struct bp_site *site, struct bp_crypto *c, struct b
     s->scratch = bp_alloc(SCRATCH_MAX);
     s->made = bp_alloc(BP_MSG_BODY_MAX);
     s->answer = bp_alloc(BP_MSG_BODY_MAX);
-    bp_merkle_init(&s->tree);
+    bp_merkle_init(&s->last.tree);
     const bp_result r = s->scratch == NULL || s->made == NULL || s->answer == NULL ? BP_FAIL(NO_MEMORY) : begin(s);
     if (bp_failed(r)) {
         bp_log_signer_free(s);
@@ -202,6 +224,15 @@ static bp_result start(const struct bp_site *site, struct bp_crypto *c, struct b
     }
     *ret = s;
     return BP_OK;
+}
+
+/* Signs a head over the tree and has it on disk. */
+static bp_result put_head(struct bp_log_signer *s, const struct bp_merkle *tree)
+{
+    char head[BP_MSG_HEAD_MAX];
+    size_t n = 0;
+    BP_TRY(sign_head(s, tree, head, &n));
+    return write_state(s->site, s->crypto, tree, bp_span_of(head, n));
 }
 
 bp_result bp_log_signer_init(const struct bp_site *site, struct bp_crypto *c)
@@ -214,12 +245,30 @@ bp_result bp_log_signer_init(const struct bp_site *site, struct bp_crypto *c)
         return BP_FAIL(EXISTS);
     }
     BP_TRY(start(site, c, &s));
-    bp_result r = sign_head(s, &s->tree, s->head, &s->head_n);
-    if (!bp_failed(r)) {
-        r = write_state(s, &s->tree, bp_span_of(s->head, s->head_n));
-    }
+    const bp_result r = put_head(s, &s->last.tree);
     bp_log_signer_free(s);
     return r;
+}
+
+bp_result bp_log_signer_break(const struct bp_site *site, struct bp_crypto *c, const struct bp_merkle *tree)
+{
+    struct bp_log_signer *s = NULL;
+    BP_TRY(start(site, c, &s));
+    const bp_result r = put_head(s, tree);
+    bp_log_signer_free(s);
+    return r;
+}
+
+bp_result bp_log_signer_put(const struct bp_site *site, struct bp_crypto *c, const struct bp_merkle *tree, bp_span head)
+{
+    char path[BP_SITE_PATH_MAX];
+    struct stat st;
+    BP_TRY(bp_site_path(site, BP_LOG_STATE, path, sizeof path));
+    if (lstat(path, &st) == 0) {
+        return BP_FAIL(EXISTS);
+    }
+    BP_TRY(check_head(site, c, tree, head));
+    return write_state(site, c, tree, head);
 }
 
 bp_result bp_log_signer_new(const struct bp_site *site, struct bp_crypto *c, struct bp_log_signer **ret)
@@ -259,7 +308,7 @@ static struct bp_signer_answer refuse(struct bp_log_signer *s, enum bp_problem s
 
 static struct bp_signer_answer own_head(struct bp_log_signer *s, enum bp_problem status)
 {
-    const struct bp_msg_head m = {s->tree.size, bp_span_of(s->head, s->head_n)};
+    const struct bp_msg_head m = {s->last.tree.size, bp_span_of(s->last.head, s->last.head_n)};
     size_t n = 0;
     if (bp_failed(bp_msg_head_write(&m, s->answer, BP_MSG_BODY_MAX, &n))) {
         return refuse(s, BP_P_INTERNAL, "internal");
@@ -269,17 +318,17 @@ static struct bp_signer_answer own_head(struct bp_log_signer *s, enum bp_problem
 
 static bp_result extend(struct bp_log_signer *s, bp_span leaves)
 {
-    struct bp_merkle tree = s->tree;
+    struct bp_merkle tree = s->last.tree;
     char head[BP_MSG_HEAD_MAX];
     size_t n = 0;
     for (size_t at = 0; at < leaves.n; at += BP_SHA256_SIZE) {
         BP_TRY(bp_merkle_append(s->crypto, &tree, leaves.p + at));
     }
     BP_TRY(sign_head(s, &tree, head, &n));
-    BP_TRY(write_state(s, &tree, bp_span_of(head, n)));
-    s->tree = tree;
-    memcpy(s->head, head, n);
-    s->head_n = n;
+    BP_TRY(write_state(s->site, s->crypto, &tree, bp_span_of(head, n)));
+    s->last.tree = tree;
+    memcpy(s->last.head, head, n);
+    s->last.head_n = n;
     return BP_OK;
 }
 
@@ -295,7 +344,7 @@ static struct bp_signer_answer append(struct bp_log_signer *s, bp_span body)
     if (m.leaves.n == 0) {
         return own_head(s, BP_P_NONE);
     }
-    if (m.first != s->tree.size) {
+    if (m.first != s->last.tree.size) {
         return own_head(s, BP_P_CONFLICT);
     }
     const bp_result r = extend(s, m.leaves);

@@ -16,6 +16,7 @@
 #define BP_FLEET_SIGNER_SIGNER_H
 
 #include "codec/problem.h"
+#include "core/merkle.h"
 #include "fleet/authority/site.h"
 #include "fleet/ipc/message.h"
 #include "port/clock.h"
@@ -41,6 +42,22 @@ void bp_tls_signer_answer(struct bp_tls_signer *s, bp_span op, bp_span body, str
 #define BP_LOG_STATE      "state/log/head"
 #define BP_LOG_STATE_LOCK "state/log/lock"
 
+/* The state, as it is in memory. */
+struct bp_log_last {
+    struct bp_merkle tree;
+    char head[BP_MSG_HEAD_MAX]; /* signed checkpoint over it */
+    size_t head_n;
+};
+/* Reads and verifies the state, beside a running signer or without one.
+ *   NOT_FOUND  no state      MALFORMED, MISMATCH, BAD_SIGNATURE  the state is cut, changed or another log's */
+BP_MUST_CHECK bp_result bp_log_signer_last(const struct bp_site *site, struct bp_crypto *c, struct bp_log_last *ret);
+/* The one way in which a signer leaves its history: the next head goes on from this tree. Only for people who accepted the
+ * loss and wrote it into the tree (`bedplated log-break`).   BUSY  a signer of this site runs   others of bp_site_key_open */
+BP_MUST_CHECK bp_result bp_log_signer_break(const struct bp_site *site, struct bp_crypto *c, const struct bp_merkle *tree);
+/* Puts a state where none is, from a head that was signed over the tree. EXISTS: there is one. Else as reading it. */
+BP_MUST_CHECK bp_result bp_log_signer_put(const struct bp_site *site, struct bp_crypto *c, const struct bp_merkle *tree,
+                                          bp_span head);
+
 struct bp_log_signer;
 /* Writes the state of an empty log, signed. EXISTS: there is a state already. For `init` only: a signer that finds no
  * state refuses to start, because an empty one would let history be written twice. */
@@ -51,8 +68,11 @@ BP_MUST_CHECK bp_result bp_log_signer_new(const struct bp_site *site, struct bp_
 void bp_log_signer_free(struct bp_log_signer *s);
 void bp_log_signer_answer(struct bp_log_signer *s, bp_span op, bp_span body, struct bp_signer_answer *ret);
 
-/* --- ca --- */
+/* --- ca ---
+ * DIR/state/ca/crl is the number of the last revocation list, DIR/state/ca/issuing.crl that list: what a store that was put
+ * back does not know any more. */
 
+#define BP_CA_LIST        "state/ca/issuing.crl"
 #define BP_CA_PENDING_MAX 4096u               /* credentials that wait for their proof */
 #define BP_CA_PENDING_MS  (10 * 60 * 1000LL)
 /* A first contact has ten minutes to answer its nonce, and a key that it vouched for ten more; one for the way. */

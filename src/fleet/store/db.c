@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+#include <unistd.h>
+
 #include "base/buf.h"
 #include "fleet/store/crash.h"
 
@@ -484,6 +486,69 @@ void bp_store_free(bp_store *s)
     }
     (void)sqlite3_close(s->db); /* takes back an open group */
     free(s);
+}
+
+/* -- copies ------------------------------------------------------------------------------------- */
+/* All pages in one step: one moment of the store, which a writer beside us goes on from. */
+static bp_result copy_pages(bp_store *s, sqlite3 *to)
+{
+    sqlite3_backup *b = sqlite3_backup_init(to, "main", s->db, "main");
+    if (b == NULL) {
+        return failure(s, sqlite3_errcode(to));
+    }
+    int rc = sqlite3_backup_step(b, -1);
+    const int end = sqlite3_backup_finish(b);
+    rc = rc == SQLITE_DONE ? end : rc;
+    /* One file that stands by itself. */
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_exec(to, "PRAGMA journal_mode=DELETE;", NULL, NULL, NULL);
+    }
+    return failure(s, rc);
+}
+
+bp_result bp_store_copy(bp_store *s, const char *path)
+{
+    sqlite3 *to = NULL;
+    if (s->open) {
+        return BP_FAIL(INTERNAL);
+    }
+    if (access(path, F_OK) == 0) {
+        return BP_FAIL(EXISTS);
+    }
+    bp_result r = failure(s, sqlite3_open_v2(path, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
+                                                            SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE, NULL));
+    if (!bp_failed(r)) {
+        r = copy_pages(s, to);
+    }
+    (void)sqlite3_close(to);
+    return r;
+}
+
+bp_result bp_store_sound(bp_store *s)
+{
+    sqlite3_stmt *st = NULL;
+    int rc = sqlite3_prepare_v2(s->db, "PRAGMA integrity_check(1)", -1, &st, NULL);
+    bool is_sound = false;
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_step(st);
+        is_sound = rc == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(st, 0), "ok") == 0;
+    }
+    (void)sqlite3_finalize(st);
+    BP_TRY(failure(s, rc));
+    return is_sound ? BP_OK : BP_FAIL(MALFORMED);
+}
+
+bp_result bp_store_spend_all(bp_store *s, int64_t now_ms)
+{
+    char sql[256];
+    if (!s->open || s->mode != BP_STORE_WRITE) {
+        return BP_FAIL(INTERNAL);
+    }
+    (void)sqlite3_snprintf((int)sizeof sql, sql,
+                           "DELETE FROM session; DELETE FROM code; DELETE FROM permit; DELETE FROM vouched;"
+                           "UPDATE invitation SET expires_ms=0 WHERE used_by=0; UPDATE action SET expires_ms=%lld WHERE state=1;",
+                           (long long)now_ms);
+    return run(s, sql);
 }
 
 /* -- plans ------------------------------------------------------------------------------------- */

@@ -536,6 +536,31 @@ bp_result bp_store_code_take(bp_store *s, bp_span code, int64_t now_ms, struct b
     return BP_OK;
 }
 
+/* -- histories that were given up --------------------------------------------------------------- */
+bp_result bp_store_gap_add(bp_store *s, const struct bp_log_gap *g)
+{
+    struct bp_q q = bp_q_begin(s, BP_SQL_GAP_ADD);
+    bp_q_int(&q, (int64_t)g->event);
+    bp_q_int(&q, (int64_t)g->kept);
+    bp_q_int(&q, (int64_t)g->lost);
+    return bp_q_run(&q, false);
+}
+
+bp_result bp_store_gap(bp_store *s, uint64_t size, struct bp_log_gap *ret)
+{
+    struct bp_log_gap g = {0};
+    struct bp_q q = bp_q_begin(s, BP_SQL_GAP);
+    bp_q_int(&q, (int64_t)size);
+    bp_q_int(&q, (int64_t)size);
+    BP_TRY(bp_q_row(&q));
+    g.event = (uint64_t)bp_c_int(&q);
+    g.kept = (uint64_t)bp_c_int(&q);
+    g.lost = (uint64_t)bp_c_int(&q);
+    BP_TRY(q.r);
+    *ret = g;
+    return BP_OK;
+}
+
 /* -- settings ---------------------------------------------------------------------------------- */
 bp_result bp_store_setting(bp_store *s, const char *name, int64_t fallback, int64_t *ret)
 {

@@ -230,5 +230,11 @@ static const char services_8[] =
 
 static const char *const step_8[] = {services_8, NULL};
 
-const char *const *const bp_migration[BP_STORE_SCHEMA] = {step_1, step_2, step_3, step_4,
-                                                              step_5, step_6, step_7, step_8};
+/* Ends of histories that were given up: the event that says so, and which heads are void by it. */
+static const char break_9[] =
+    "CREATE TABLE log_break(event INTEGER PRIMARY KEY, kept INTEGER NOT NULL, lost INTEGER NOT NULL) STRICT;";
+
+static const char *const step_9[] = {break_9, NULL};
+
+const char *const *const bp_migration[BP_STORE_SCHEMA] = {step_1, step_2, step_3, step_4, step_5,
+                                                              step_6, step_7, step_8, step_9};

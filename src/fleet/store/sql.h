@@ -209,6 +209,9 @@
     X(TREE_GROW, "UPDATE tree SET size=? WHERE one=1")                                             \
     X(TREE_SIGNED, "UPDATE tree SET signed_size=?, checkpoint=? WHERE one=1")                      \
     X(TREE_TILED, "UPDATE tree SET tiled_size=? WHERE one=1")                                      \
+    X(GAP_ADD, "INSERT INTO log_break VALUES(?,?,?)")                                              \
+    X(GAP, "SELECT event, kept, lost FROM log_break WHERE event>0 AND kept<? AND lost>=?"          \
+           " ORDER BY event DESC LIMIT 1")                                                         \
     X(OPERATOR_ADD, "INSERT INTO operator(name, role, zone, spki, disabled, created_ms)"           \
                     " VALUES(?,?,?,?,?,?)")                                                        \
     X(OPERATOR, BP_FROM_OPERATOR "WHERE n=?")                                                      \

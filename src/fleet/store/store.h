@@ -23,7 +23,7 @@
 #include "base/result.h"
 #include "base/span.h"
 
-#define BP_STORE_SCHEMA   8 /* number of the newest migration */
+#define BP_STORE_SCHEMA   9 /* number of the newest migration */
 
 #define BP_ID_SIZE        33u
 #define BP_DIGEST_SIZE    32u
@@ -592,6 +592,31 @@ BP_MUST_CHECK bp_result bp_store_tree_grow(bp_store *s, uint64_t size);
 BP_MUST_CHECK bp_result bp_store_tree_signed(bp_store *s, uint64_t size, bp_span checkpoint);
 BP_MUST_CHECK bp_result bp_store_tree_tiled(bp_store *s, uint64_t size);
 
+/* -- histories that were given up
+ * ----------------------------------------------------------------------------------------------
+ */
+/* Heads of more than `kept` and at most `lost` events are void: event `event` says so. */
+struct bp_log_gap {
+    uint64_t event;
+    uint64_t kept;
+    uint64_t lost;
+};
+BP_MUST_CHECK bp_result bp_store_gap_add(bp_store *s, const struct bp_log_gap *g);
+/* The newest by which a head of this size is void. NOT_FOUND: none. */
+BP_MUST_CHECK bp_result bp_store_gap(bp_store *s, uint64_t size, struct bp_log_gap *ret);
+
+/* -- copies
+ * -----------------------------------------------------------------------------------------------
+ */
+/* Copies the whole store, as it is at one moment, into a new file; the writer is not held up. Between groups.
+ *   EXISTS  the file is there */
+BP_MUST_CHECK bp_result bp_store_copy(bp_store *s, const char *path);
+/* Looks at every page and index.   MALFORMED  the database is damaged */
+BP_MUST_CHECK bp_result bp_store_sound(bp_store *s);
+/* A copy that is put back does not know what was spent since: every session, code, invitation, permit, open act of two
+ * people and pre-approved key ends. */
+BP_MUST_CHECK bp_result bp_store_spend_all(bp_store *s, int64_t now_ms);
+
 /* -- people
  * ---------------------------------------------------------------------------------------------------------------
  */
@@ -662,6 +687,14 @@ BP_MUST_CHECK bp_result bp_store_services(bp_store *s, bp_span after, struct bp_
 /* -- settings
  * ---------------------------------------------------------------------------------------------------------------
  */
+/* Whether the store is older than what was signed after it, and the time of the backup that it was. */
+#define BP_SETTING_RECOVERY "recovery"
+#define BP_SETTING_BACKUP   "backup-ms"
+enum bp_recovery {
+    BP_RECOVERY_NONE = 0,
+    BP_RECOVERY_OLDER = 1,   /* the keeper found so */
+    BP_RECOVERY_PUT_BACK = 2 /* it was put back on purpose; people have not accepted the loss yet */
+};
 /* Whole numbers by name: "brownfield", "attest-interval-ms", … fallback when unset. */
 #define BP_OUTAGE_MS     (30 * 24 * 3600 * 1000LL) /* of "outage-tolerance-ms": the default and what is allowed */
 #define BP_OUTAGE_MIN_MS 60000LL

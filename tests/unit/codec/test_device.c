@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/unit/codec/test_device - hello, challenge, answer, nonce, consistency, escrow, escrowed, lockout: what is written is read, every
+/* tests/unit/codec/test_device - hello, challenge, answer, nonce, consistency, log-break, escrow, escrowed, lockout: what is written is read, every
  * truncation and every wrong member is refused, and what is refused leaves zeros. */
 #include "codec/device.h"
 #include "harness.h"
@@ -13,6 +13,7 @@ static union {
     struct bp_answer answer;
     struct bp_nonce nonce;
     struct bp_consistency consistency;
+    struct bp_log_break log_break;
     struct bp_escrow escrow;
     struct bp_escrowed escrowed;
     struct bp_lockout lockout;
@@ -88,6 +89,18 @@ static void fill_consistency(void)
     in.consistency.hash[1] = BP_SPAN_OF(other);
 }
 
+static uint8_t two_hashes[64];
+
+static void fill_log_break(void)
+{
+    memset(&in, 0, sizeof in);
+    in.log_break.index = 3;
+    in.log_break.to = 9;
+    in.log_break.event = BP_SPAN_STR("event");
+    in.log_break.inclusion = BP_SPAN_OF(two_hashes);
+    in.log_break.consistency = BP_SPAN_OF(n32);
+}
+
 static void fill_escrow(void)
 {
     memset(&in, 0, sizeof in);
@@ -129,11 +142,12 @@ OBJECT(challenge)
 OBJECT(answer)
 OBJECT(nonce)
 OBJECT(consistency)
+OBJECT(log_break)
 OBJECT(escrow)
 OBJECT(escrowed)
 OBJECT(lockout)
 
-enum object { HELLO, CHALLENGE, ANSWER, NONCE, CONSISTENCY, ESCROW, ESCROWED, LOCKOUT };
+enum object { HELLO, CHALLENGE, ANSWER, NONCE, CONSISTENCY, LOG_BREAK, ESCROW, ESCROWED, LOCKOUT };
 static const struct {
     const char *name;
     size_t size;
@@ -144,7 +158,7 @@ static const struct {
 } objects[] = {
 #define ROW(name) {#name, sizeof(struct bp_##name), fill_##name, write_##name, rewrite_##name, read_##name}
     [HELLO] = ROW(hello),       [CHALLENGE] = ROW(challenge),     [ANSWER] = ROW(answer),
-    [NONCE] = ROW(nonce),       [CONSISTENCY] = ROW(consistency),
+    [NONCE] = ROW(nonce),       [CONSISTENCY] = ROW(consistency), [LOG_BREAK] = ROW(log_break),
     [ESCROW] = ROW(escrow),     [ESCROWED] = ROW(escrowed),       [LOCKOUT] = ROW(lockout),
 };
 
@@ -350,6 +364,12 @@ static const struct {
     {"consistency_backwards", CONSISTENCY, B("\x04\x03\x05\x09"), B("\x04\x09\x05\x03"), BP_E_MALFORMED},
     {"consistency_hash_short", CONSISTENCY, B("\x82\x58\x20\x03"), B("\x82\x58\x1f"), BP_E_MALFORMED},
     {"consistency_no_hashes", CONSISTENCY, B("\x06\x82"), B("\x08\x82"), BP_E_MALFORMED},
+    {"log_break_type", LOG_BREAK, B("log-break"), B("log-breal"), BP_E_UNSUPPORTED},
+    {"log_break_behind_the_head", LOG_BREAK, B("\x04\x03\x05\x09"), B("\x04\x09\x05\x09"), BP_E_MALFORMED},
+    {"log_break_event_is_text", LOG_BREAK, B("\x45" "event"), B("\x65" "event"), BP_E_MALFORMED},
+    {"log_break_without_event", LOG_BREAK, B("\x45" "event"), B("\x40"), BP_E_MALFORMED},
+    {"log_break_half_a_hash", LOG_BREAK, B("\x08\x58\x20"), B("\x08\x58\x1f"), BP_E_MALFORMED},
+    {"log_break_proof_missing", LOG_BREAK, B("\x07\x58\x40"), B("\x09\x58\x40"), BP_E_NOT_CANONICAL},
     {"escrow_type", ESCROW, B("escrow"), B("escrov"), BP_E_UNSUPPORTED},
     {"escrow_major_2", ESCROW, B("escrow\x02\x01"), B("escrow\x02\x02"), BP_E_UNSUPPORTED},
     {"escrow_id_short", ESCROW, B("\x04\x58\x21\x01"), B("\x04\x58\x20"), BP_E_MALFORMED},

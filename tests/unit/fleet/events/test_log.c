@@ -57,7 +57,10 @@ BP_CASE(roots_and_proofs_of_every_size)
     size_t n = 0;
     BP_NEED(fx_new(&f) && grow(70));
     for (uint64_t size = 1; size <= 70; size++) {
+        struct bp_merkle frontier;
         BP_CHECK(!bp_failed(bp_log_root(f.store, f.crypto, size, root)));
+        BP_CHECK(!bp_failed(bp_log_frontier(f.store, size, &frontier)) && frontier.size == size &&
+                 !bp_failed(bp_merkle_root(f.crypto, &frontier, want)) && memcmp(root, want, 32) == 0);
         plain_root(0, size, want);
         BP_CHECK(memcmp(root, want, 32) == 0);
         for (uint64_t i = 0; i < size; i += 3) {

@@ -192,6 +192,34 @@ BP_CASE(an_existing_state_is_not_begun_again)
     BP_CHECK(bp_is(bp_log_signer_init(plant.site, plant.crypto), BP_E_EXISTS));
 }
 
+/* What outlives a store: read beside a running signer, left by people only, put where none is. */
+BP_CASE(the_last_head_is_read_left_and_put)
+{
+    static struct bp_log_last last;
+    struct bp_merkle tree;
+    uint8_t other[32] = {0xee};
+    const char *path = plant_at(&plant, BP_LOG_STATE);
+    BP_NEED(!bp_failed(bp_log_signer_last(plant.site, plant.crypto, &last)));
+    BP_CHECK(last.tree.size == 5 && last.head_n > 0);
+    bp_merkle_init(&tree);
+    BP_NEED(!bp_failed(bp_merkle_append(plant.crypto, &tree, other)));
+    BP_CHECK(bp_is(bp_log_signer_break(plant.site, plant.crypto, &tree), BP_E_BUSY));
+    BP_CHECK(bp_is(bp_log_signer_put(plant.site, plant.crypto, &last.tree, bp_span_of(last.head, last.head_n)), BP_E_EXISTS));
+    bp_log_signer_free(signer);
+    signer = NULL;
+    BP_CHECK(!bp_failed(bp_log_signer_break(plant.site, plant.crypto, &tree)));
+    static struct bp_log_last now;
+    BP_CHECK(!bp_failed(bp_log_signer_last(plant.site, plant.crypto, &now)) && now.tree.size == 1);
+    BP_NEED(unlink(path) == 0);
+    BP_CHECK(bp_is(bp_log_signer_last(plant.site, plant.crypto, &now), BP_E_NOT_FOUND));
+    /* A head over another tree is no state of it. */
+    BP_CHECK(bp_is(bp_log_signer_put(plant.site, plant.crypto, &tree, bp_span_of(last.head, last.head_n)), BP_E_MISMATCH));
+    BP_CHECK(!bp_failed(bp_log_signer_put(plant.site, plant.crypto, &last.tree, bp_span_of(last.head, last.head_n))));
+    BP_NEED(!bp_failed(restart()));
+    append(5, 0);
+    BP_CHECK(is_head(BP_P_NONE, 5));
+}
+
 BP_CASE(malformed_and_unknown_requests)
 {
     ask("append", BP_SPAN_STR("\xa1\x01\x00"));
@@ -313,6 +341,7 @@ BP_SUITE(log_signer,
     BP_RUN(damaged_state_is_refused)
     BP_RUN(unwritable_state_gives_no_head)
     BP_RUN(an_existing_state_is_not_begun_again)
+    BP_RUN(the_last_head_is_read_left_and_put)
     BP_RUN(malformed_and_unknown_requests)
     BP_RUN(results_are_signed_in_one_batch)
     BP_RUN(only_results_are_signed)

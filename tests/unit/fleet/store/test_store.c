@@ -302,7 +302,7 @@ BP_CASE(a_store_of_the_step_before_is_moved_forward)
     s = NULL;
     BP_NEED(exec("DROP TABLE expected_key; DROP TABLE expected; DROP TABLE manifest; DROP TABLE announcer;"
                  "DROP TABLE escrow; DROP TABLE position; DROP TABLE action; DROP TABLE owned; DROP TABLE permit;"
-                 "DROP INDEX certificate_since; DROP TABLE service; DROP INDEX certificate_ends;"
+                 "DROP TABLE log_break; DROP INDEX certificate_since; DROP TABLE service; DROP INDEX certificate_ends;"
                  "ALTER TABLE key_index DROP COLUMN service; ALTER TABLE certificate DROP COLUMN service;"
                  "ALTER TABLE invitation DROP COLUMN position;"
                  "DELETE FROM migration WHERE step>1; PRAGMA user_version=1"));
@@ -387,7 +387,88 @@ BP_CASE(escrows_of_a_device_stand_newest_first)
     end(s);
 }
 
-BP_SUITE(store, BP_RUN(an_act_taken_back_leaves_the_others_of_its_group) BP_RUN(a_group_given_up_leaves_nothing)
+BP_CASE(a_copy_is_a_store_of_its_own_and_knows_nothing_later)
+{
+    char copy[80];
+    bp_store *s = NULL, *c = NULL;
+    BP_NEED(begin(&s));
+    (void)snprintf(copy, sizeof copy, "%s.copy", path);
+    BP_CHECK(!bp_failed(bp_store_begin(s)) && !bp_failed(add(s, 1)));
+    BP_CHECK(bp_is(bp_store_copy(s, copy), BP_E_INTERNAL)); /* not inside a group */
+    BP_NEED(!bp_failed(bp_store_commit(s)) && !bp_failed(bp_store_copy(s, copy)));
+    BP_CHECK(bp_is(bp_store_copy(s, copy), BP_E_EXISTS));
+    BP_CHECK(!bp_failed(bp_store_begin(s)) && !bp_failed(add(s, 2)) && !bp_failed(bp_store_commit(s)));
+    BP_NEED(!bp_failed(bp_store_open(copy, BP_STORE_READ, "1.0", NULL, &c)));
+    BP_CHECK(has(c, 1) && !has(c, 2) && !bp_failed(bp_store_sound(c)));
+    bp_store_free(c);
+    BP_CHECK(unlink(copy) == 0);
+    end(s);
+}
+
+BP_CASE(a_damaged_page_is_found)
+{
+    char copy[80];
+    bp_store *s = NULL, *c = NULL;
+    BP_NEED(begin(&s));
+    (void)snprintf(copy, sizeof copy, "%s.copy", path);
+    BP_NEED(!bp_failed(bp_store_begin(s)));
+    for (unsigned i = 0; i < 400; i++) {
+        BP_NEED(!bp_failed(add(s, i)));
+    }
+    BP_NEED(!bp_failed(bp_store_commit(s)) && !bp_failed(bp_store_copy(s, copy)));
+    FILE *f = fopen(copy, "r+b");
+    BP_NEED(f != NULL && fseek(f, -4096 * 3, SEEK_END) == 0);
+    for (unsigned i = 0; i < 4096 * 3; i++) {
+        BP_CHECK(fputc(0x5a, f) != EOF);
+    }
+    BP_CHECK(fclose(f) == 0);
+    if (!bp_failed(bp_store_open(copy, BP_STORE_READ, "1.0", NULL, &c))) {
+        BP_CHECK(bp_is(bp_store_sound(c), BP_E_MALFORMED));
+    }
+    bp_store_free(c);
+    BP_CHECK(unlink(copy) == 0);
+    end(s);
+}
+
+BP_CASE(the_newest_gap_that_a_size_lies_in)
+{
+    const struct bp_log_gap first = {11, 4, 10}, second = {21, 8, 20};
+    struct bp_log_gap g;
+    bp_store *s = NULL;
+    BP_NEED(begin(&s));
+    BP_NEED(!bp_failed(bp_store_begin(s)) && !bp_failed(bp_store_gap_add(s, &first)) && !bp_failed(bp_store_gap_add(s, &second)) &&
+            !bp_failed(bp_store_commit(s)));
+    BP_CHECK(bp_is(bp_store_gap(s, 4, &g), BP_E_NOT_FOUND) && bp_is(bp_store_gap(s, 21, &g), BP_E_NOT_FOUND));
+    BP_CHECK(!bp_failed(bp_store_gap(s, 5, &g)) && g.event == 11 && g.kept == 4 && g.lost == 10);
+    BP_CHECK(!bp_failed(bp_store_gap(s, 9, &g)) && g.event == 21);
+    BP_CHECK(!bp_failed(bp_store_gap(s, 20, &g)) && g.event == 21);
+    end(s);
+}
+
+BP_CASE(what_serves_once_ends_when_a_copy_is_put_back)
+{
+    struct bp_code code = {.code = {1}, .role = "admin", .name = "a", .zone = "*", .by = "test", .expires_ms = 2000};
+    struct bp_invitation i = {.code = {2}, .by = "test", .created_ms = 1, .expires_ms = 2000};
+    struct bp_vouched v = {.spki = {3}, .device = 1, .verdict = 1, .until_ms = 2000};
+    const struct bp_permit p = {.device = 1, .by = "test", .expires_ms = 2000};
+    struct bp_permit got;
+    bp_store *s = NULL;
+    BP_NEED(begin(&s));
+    BP_CHECK(bp_is(bp_store_spend_all(s, 1000), BP_E_INTERNAL)); /* only inside a group */
+    BP_NEED(!bp_failed(bp_store_begin(s)) && !bp_failed(add(s, 1)) && !bp_failed(bp_store_code_add(s, &code)) &&
+            !bp_failed(bp_store_invitation_add(s, &i)) && !bp_failed(bp_store_vouch(s, &v)) && !bp_failed(bp_store_permit_set(s, &p)));
+    BP_NEED(!bp_failed(bp_store_spend_all(s, 1000)) && !bp_failed(bp_store_commit(s)));
+    BP_NEED(!bp_failed(bp_store_begin(s)));
+    BP_CHECK(bp_is(bp_store_code_take(s, BP_SPAN_OF(code.code), 1000, &code), BP_E_NOT_FOUND));
+    BP_CHECK(bp_is(bp_store_vouched(s, BP_SPAN_OF(v.spki), &v), BP_E_NOT_FOUND) && bp_is(bp_store_permit(s, 1, &got), BP_E_NOT_FOUND));
+    BP_CHECK(!bp_failed(bp_store_invitation(s, BP_SPAN_OF(i.code), &i)) && i.expires_ms == 0);
+    bp_store_abort(s);
+    end(s);
+}
+
+BP_SUITE(store, BP_RUN(a_copy_is_a_store_of_its_own_and_knows_nothing_later) BP_RUN(a_damaged_page_is_found)
+                    BP_RUN(the_newest_gap_that_a_size_lies_in) BP_RUN(what_serves_once_ends_when_a_copy_is_put_back)
+                    BP_RUN(an_act_taken_back_leaves_the_others_of_its_group) BP_RUN(a_group_given_up_leaves_nothing)
     BP_RUN(a_writing_call_outside_a_group_is_refused) BP_RUN(a_reader_reads_and_cannot_write)
     BP_RUN(what_was_told_before_a_kill_is_there) BP_RUN(a_full_disk_refuses_the_group_and_recovers)
     BP_RUN(a_newer_store_is_refused_with_the_version_that_reads_it) BP_RUN(a_file_of_another_program_is_refused)
