@@ -33,6 +33,10 @@ static void print_overview(struct bp_cli *cli, const json_t *o)
     if (json_is_true(json_object_get(server, "evaluation"))) {
         bp_print_line(cli, "evaluation", "yes: the root's key lies on the server", BP_PAINT_BAD);
     }
+    if (json_is_true(json_object_get(server, "recovering"))) {
+        bp_print_line(cli, "recovering", "yes: its store is older than what it signed; nothing is granted until the loss is accepted there",
+                      BP_PAINT_BAD);
+    }
     bp_print_line(cli, "log", bp_text_of(json_object_get(o, "head"), "size", room), -1);
     bp_print_line(cli, "policy", bp_text_of(json_object_get(o, "policy"), "version", room), -1);
     bp_print_line(cli, "devices", bp_text_of(devices, "total", room), -1);

@@ -213,6 +213,9 @@ function Top(props: { route: Route; overview: Overview | undefined; onOut: (mess
             {props.overview?.server.evaluation && (
                 <p class="evaluation"><Icon look="bad" /><strong>Evaluation mode.</strong> The root key lies on this server. Good for trying out, never for a plant.</p>
             )}
+            {props.overview?.server.recovering && (
+                <p class="evaluation" data-recovering><Icon look="bad" /><strong>Recovering.</strong> The store is older than what this server signed. Nothing is granted until an administrator lists and accepts the loss on the server (<code>bedplated log-break</code>).</p>
+            )}
             {code && <Code onClose={() => setCode(false)} />}
         </header>
     );

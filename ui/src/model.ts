@@ -11,7 +11,7 @@ export const STATES: readonly State[] = ['waiting', 'claimed', 'enrolled', 'acti
 export type Counts = Readonly<Record<string, number>>;
 
 export interface Overview {
-    server: { name: string; version: string; organisation: string; evaluation: boolean; time: string };
+    server: { name: string; version: string; organisation: string; evaluation: boolean; recovering: boolean; time: string };
     head: { size: number; signed_size: number };
     devices: { total: number; state: Counts; trust: Counts };
     zones: { zone: string; devices: number; trust: Counts }[];

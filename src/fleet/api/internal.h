@@ -32,6 +32,9 @@ struct bp_api_row {
 };
 extern const struct bp_api_row bp_api_table[BP_API_COUNT];
 
+/* Whether an operation only reads or takes trust away: what a server that recovers still does. */
+bool bp_api_takes_away(enum bp_api_id id);
+
 #define BP_API_PARAMS 2u
 struct bp_api_match {
     enum bp_api_id id; /* COUNT: none */

@@ -188,6 +188,10 @@ static bp_result overview(struct call *c)
     }
     const uint64_t size = tree.size; /* the row lives until the next call */
     const uint64_t signed_size = tree.signed_size;
+    int64_t recovery = BP_RECOVERY_NONE;
+    if (!bp_failed(got)) {
+        got = bp_store_setting(r->store, BP_SETTING_RECOVERY, BP_RECOVERY_NONE, &recovery);
+    }
     if (!bp_failed(got)) {
         got = bp_store_certs_ending(r->store, r->now_ms, r->now_ms + FORECAST_MS, FORECAST_MAX, &ending);
     }
@@ -200,9 +204,9 @@ static bp_result overview(struct call *c)
         policy = json_pack("{s:I, s:o, s:o}", "version", (json_int_t)v.version, "digest", bp_api_hex(BP_SPAN_OF(v.digest)),
                            "at", bp_api_time(v.at_ms));
     }
-    return answer(c, json_pack("{s:{s:s, s:s, s:s, s:b, s:o}, s:{s:I, s:I}, s:{s:I, s:o, s:o}, s:o, s:o, s:o, s:{s:I, s:I}}", "server",
+    return answer(c, json_pack("{s:{s:s, s:s, s:s, s:b, s:b, s:o}, s:{s:I, s:I}, s:{s:I, s:o, s:o}, s:o, s:o, s:o, s:{s:I, s:I}}", "server",
                                "name", r->name, "version", r->version, "organisation", r->organisation, "evaluation",
-                               (int)r->evaluation, "time", bp_api_time(r->now_ms), "head", "size", (json_int_t)size,
+                               (int)r->evaluation, "recovering", (int)(recovery != BP_RECOVERY_NONE), "time", bp_api_time(r->now_ms), "head", "size", (json_int_t)size,
                                "signed_size", (json_int_t)signed_size, "devices", "total", (json_int_t)k.total, "state",
                                states_json(&k), "trust", trust_json(k.trust), "zones", k.zones, "policy", policy,
                                "processes", processes_json(r), "expiring", "within_s", (json_int_t)(FORECAST_MS / 1000),

@@ -99,6 +99,25 @@ bool bp_api_is_read(bp_span method, bp_span target)
     return bp_api_where(method, target) == BP_API_READER;
 }
 
+/* -- while recovering ------------------------------------------------------------------------------ */
+bool bp_api_takes_away(enum bp_api_id id)
+{
+    switch ((int)id) {
+    case BP_API_SESSION_NEW: /* who has a code of this store may look */
+    case BP_API_SESSION_END:
+    case BP_API_QUARANTINE:
+    case BP_API_REVOKE:
+    case BP_API_RETIRE:
+    case BP_API_RELEASE_DEPRECATE:
+    case BP_API_RELEASE_WITHDRAW:
+    case BP_API_ACTION_REJECT:
+    case BP_API_SERVICE_END:
+        return true;
+    default:
+        return strcmp(bp_api_table[id].method, "GET") == 0;
+    }
+}
+
 /* -- before a handler -------------------------------------------------------------------------- */
 /* Media types are compared without parameters and case. */
 static bool is_media(bp_span given, const char *want)

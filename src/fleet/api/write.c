@@ -1176,6 +1176,9 @@ bp_result bp_api_write(void *self, struct bp_turn *t, const struct bp_ex_request
     if (handlers[c.m.id] == NULL) {
         return refuse(&c, BP_P_NOT_FOUND, "");
     }
+    if (t->is_recovering && !bp_api_takes_away(c.m.id)) {
+        return refuse(&c, BP_P_RECOVERING, "");
+    }
     const bp_result r = handlers[c.m.id](&c);
     json_decref(c.body);
     return r;

@@ -181,6 +181,11 @@ static bp_result read_csr(struct bp_job *j, struct est *x, const char **ret_why)
 
 static struct est *begin(struct bp_job *j)
 {
+    if (!j->k->signer_known) { /* whether this store is the newest is not known yet: bp_k_is_recovering */
+        j->retry_after_s = BP_K_RETRY_S;
+        bp_k_refuse(j, BP_P_BUSY, NULL);
+        return NULL;
+    }
     struct est *x = bp_alloc(sizeof *x);
     if (x == NULL) {
         bp_k_refuse(j, BP_P_BUSY, NULL);
@@ -430,7 +435,7 @@ static enum bp_problem preapproved(struct bp_job *j, enum bp_operation op, struc
     struct bp_keeper *const k = j->k;
     struct est *const x = j->flow;
     struct bp_vouched v = {0};
-    if (k->is_behind) {
+    if (bp_k_is_recovering(k)) {
         return BP_P_RECOVERING;
     }
     const bp_result got = bp_store_vouched(k->store, BP_SPAN_OF(x->spki), &v);

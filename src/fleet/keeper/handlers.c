@@ -85,6 +85,7 @@ static void go(struct run *u)
                             .crypto = k->crypto,
                             .entropy = &k->entropy,
                             .now_ms = bp_k_now(k),
+                            .is_recovering = bp_k_is_recovering(k),
                             .room = k->room,
                             .room_cap = BP_TURN_ROOM};
     u->answer = (struct bp_ex_answer){.status = 200};

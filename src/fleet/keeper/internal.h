@@ -176,6 +176,7 @@ struct bp_keeper {
     bool is_head_new; /* tiles are to be written */
     bool is_appending;
     bool is_behind; /* the log signer knows more than the store: grants nothing */
+    bool is_put_back; /* the store is a backup that was put back, and nobody accepted the loss yet: the same */
     bool mismatch_told;
     int64_t publish_at; /* monotonic */
     bool crl_wanted;
@@ -318,6 +319,8 @@ void bp_k_revoked(struct bp_job *j);
 void bp_k_log_certificate(struct bp_job *j);
 void bp_k_checkpoint(struct bp_job *j);
 void bp_k_consistency(struct bp_job *j);
+/* A member of a query, as digits. */
+bool bp_k_query_number(bp_span target, const char *name, uint64_t *ret);
 
 /* -- ocsp.c ------------------------------------------------------------------------------------ */
 void bp_k_ocsp_post(struct bp_job *j);
@@ -344,6 +347,16 @@ bp_result bp_k_settings_load(struct bp_keeper *k);
 /* An event of the keeper's own; inside an act. */
 bp_result bp_k_event(struct bp_keeper *k, enum bp_event_type type, const struct bp_device *d,
                      const struct bp_event_detail *detail, size_t count);
+
+/* -- recovery.c -------------------------------------------------------------------------------- */
+/* Whether the store is older than what was signed after it: nothing is granted, signed or listed until people close it. */
+bool bp_k_is_recovering(const struct bp_keeper *k);
+bp_result bp_k_recovery_load(struct bp_keeper *k);
+/* The signer's last head is one of our log or is not. */
+void bp_k_recovery_note(struct bp_keeper *k, bool is_ours);
+/* A device keeps a head that this log has not. */
+void bp_k_head_unknown(struct bp_job *j, uint64_t size);
+void bp_k_log_break(struct bp_job *j);
 
 /* -- publish.c --------------------------------------------------------------------------------- */
 void bp_k_publish(struct bp_keeper *k);

@@ -50,6 +50,7 @@ static const struct endpoint table[] = {
     {"device", "GET", "/bedplate/v1/log/certificate", NULL, 0, true, LABEL_NEVER, bp_k_log_certificate},
     {"device", "GET", "/bedplate/v1/log/checkpoint", NULL, 0, true, LABEL_NEVER, bp_k_checkpoint},
     {"device", "GET", "/bedplate/v1/log/consistency", NULL, 0, true, LABEL_NEVER, bp_k_consistency},
+    {"device", "GET", "/bedplate/v1/log/break", NULL, 0, true, LABEL_NEVER, bp_k_log_break},
     {"device", "GET", "/bedplate/v1/recovery", NULL, 0, true, LABEL_NEVER, bp_k_recovery},
     {"device", "POST", "/bedplate/v1/escrow", BP_MEDIA_CBOR, BP_ESCROW_MAX, true, LABEL_NEVER, bp_k_escrow},
     {"status", "GET", "/crl/issuing-#.crl", NULL, 0, false, LABEL_NEVER, bp_k_crl},
@@ -64,6 +65,19 @@ static const struct endpoint table[] = {
 };
 
 #define TABLE_N (sizeof table / sizeof table[0])
+
+/* Trust, a certificate, or word that one is good: not while recovering. */
+static bool grants(bp_job_fn *handle)
+{
+    static bp_job_fn *const all[] = {bp_k_hello,      bp_k_attest_first, bp_k_attest_device, bp_k_est_enrol,
+                                     bp_k_est_reenrol, bp_k_crl,         bp_k_ocsp_post,     bp_k_ocsp_get};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        if (all[i] == handle) {
+            return true;
+        }
+    }
+    return false;
+}
 
 static bool is(bp_span s, const char *text)
 {
@@ -144,13 +158,16 @@ static bool is_type(bp_span got, const char *want)
     return true;
 }
 
-static enum bp_problem admit(const struct endpoint *e, const struct bp_ex_request *q)
+static enum bp_problem admit(const struct bp_keeper *k, const struct endpoint *e, const struct bp_ex_request *q)
 {
     if (e->is_device && (q->peer_spki.n != BP_DIGEST_SIZE || !is(q->peer_issuer, "device"))) {
         return BP_P_WRONG_ISSUER;
     }
     if (q->body.n > e->body_max) {
         return BP_P_TOO_LARGE;
+    }
+    if (grants(e->handle) && bp_k_is_recovering(k)) {
+        return BP_P_RECOVERING;
     }
     return e->content_type != NULL && !is_type(q->content_type, e->content_type) ? BP_P_MEDIA_TYPE
                                                                                  : BP_P_NONE;
@@ -171,7 +188,7 @@ static void dispatch(struct bp_job *j)
         if (!is(j->q.method, e->method)) {
             continue;
         }
-        const enum bp_problem problem = admit(e, &j->q);
+        const enum bp_problem problem = admit(j->k, e, &j->q);
         if (problem != BP_P_NONE) {
             bp_k_refuse(j, problem, NULL);
         } else {
@@ -371,6 +388,7 @@ static bp_result start(struct bp_keeper *k)
     BP_TRY(bp_k_settings_load(k));
     BP_TRY(bp_k_policy_load(k));
     BP_TRY(bp_k_publish_load(k));
+    BP_TRY(bp_k_recovery_load(k));
     bp_k_watch_start(k);
     /* On a full disk the server still starts: it answers, and says that it is full. */
     BP_IGNORE(bp_k_act(k, note_start, k), "counted as full; the event of recovery tells of it");

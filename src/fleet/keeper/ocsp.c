@@ -93,9 +93,11 @@ static bp_result status_of(struct bp_keeper *k, const struct bp_x509 *issuer, co
     if (bp_failed(r)) {
         return bp_is(r, BP_E_NOT_FOUND) ? BP_OK : r;
     }
-    BP_TRY(bp_x509_read(der, &cert));
-    if (!bp_span_equal(cert.issuer, issuer->subject)) {
-        return BP_OK; /* another CA's */
+    if (der.n > 0) { /* else it was lost with an older store, and of it only the serial is known */
+        BP_TRY(bp_x509_read(der, &cert));
+        if (!bp_span_equal(cert.issuer, issuer->subject)) {
+            return BP_OK; /* another CA's */
+        }
     }
     ret->status = c.state == BP_CERT_GOOD ? BP_OCSP_GOOD : BP_OCSP_REVOKED;
     if (c.state != BP_CERT_GOOD) {

@@ -5,7 +5,7 @@
  * Leaves go to the log signer in order, from its own size on, at most BP_K_PUBLISH_MS apart; the head
  * that comes back is compared with our own root before it is kept. A signer that knows more than the
  * store, or another tree, means that the store was put back or changed: it is told once, nothing more
- * is signed, and the keeper grants nothing. */
+ * is signed or listed, and the keeper grants nothing (recovery.c). */
 #include "fleet/keeper/internal.h"
 
 #include "codec/note.h"
@@ -98,12 +98,12 @@ static bp_result keep_head(void *self)
 static void adopt(struct bp_keeper *k, const struct bp_msg_head *m)
 {
     struct head h = {k, m};
-    if (!is_ours(k, m)) {
-        k->is_behind = true;
+    const bool ours = is_ours(k, m);
+    bp_k_recovery_note(k, ours);
+    if (!ours) {
         tell_mismatch(k, m->size);
         return;
     }
-    k->is_behind = false;
     k->signer_size = m->size;
     k->signer_known = true;
     if (m->size < k->signed_size) {
@@ -124,6 +124,7 @@ static void on_head(void *arg, bp_result r, uint64_t status, bp_span body)
 {
     struct bp_keeper *k = arg;
     struct bp_msg_head m = {0};
+    const bool was_known = k->signer_known;
     k->is_appending = false;
     k->publish_at = bp_k_mono(k) + BP_K_PUBLISH_MS;
     const bool answered = !bp_failed(r) && (status == 0 || status == BP_P_CONFLICT) &&
@@ -136,6 +137,9 @@ static void on_head(void *arg, bp_result r, uint64_t status, bp_span body)
     BP_CRASH("keeper.head-not-kept");
     adopt(k, &m);
     bp_k_publish(k);
+    if (!was_known) {
+        bp_k_crl_make(k); /* waited for it */
+    }
 }
 
 static void append(struct bp_keeper *k, uint64_t first, size_t count)
@@ -185,7 +189,7 @@ static void write_tiles(struct bp_keeper *k)
 void bp_k_publish(struct bp_keeper *k)
 {
     write_tiles(k);
-    if (k->is_appending || k->is_behind) {
+    if (k->is_appending || bp_k_is_recovering(k)) {
         return;
     }
     const int64_t now = bp_k_mono(k);
@@ -389,6 +393,10 @@ static void crl_ask(struct bp_keeper *k)
 void bp_k_crl_make(struct bp_keeper *k)
 {
     const int64_t age = bp_k_now(k) - k->crl_at;
+    /* A list of an older store would lack what was revoked since: none before the signer's head is seen to be ours. */
+    if (!k->signer_known || bp_k_is_recovering(k)) {
+        return;
+    }
     if (k->crl_open || bp_k_mono(k) < k->crl_retry || bp_store_is_open(k->store) ||
         (!k->crl_wanted && k->crl_known && age >= 0 && age < BP_K_CRL_MS)) {
         return;

@@ -143,8 +143,7 @@ void bp_k_checkpoint(struct bp_job *j)
     bp_k_ok(j, BP_SPAN_STR("text/plain; charset=utf-8"), t.checkpoint);
 }
 
-/* A member of the query, as digits. */
-static bool query_number(bp_span target, const char *name, uint64_t *ret)
+bool bp_k_query_number(bp_span target, const char *name, uint64_t *ret)
 {
     const size_t name_n = strlen(name);
     size_t at = 0;
@@ -189,12 +188,15 @@ void bp_k_consistency(struct bp_job *j)
     uint64_t from = 0;
     uint64_t to = 0;
     size_t n = 0;
-    if (!query_number(j->q.target, "from", &from) || !query_number(j->q.target, "to", &to)) {
+    if (!bp_k_query_number(j->q.target, "from", &from) || !bp_k_query_number(j->q.target, "to", &to)) {
         bp_k_refuse(j, BP_P_VALUE, "from and to are sizes of the log");
         return;
     }
     /* Only what a head was signed over: what came since may yet be lost. */
     if (from > to || to > k->signed_size) {
+        if (from > k->signed_size) {
+            bp_k_head_unknown(j, from);
+        }
         bp_k_refuse(j, BP_P_NOT_FOUND, "the log has no such head");
         return;
     }

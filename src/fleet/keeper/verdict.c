@@ -29,7 +29,7 @@ static void judge(struct bp_keeper *k, struct bp_attest *x)
     memcpy(x->policy, k->policy_digest, sizeof x->policy);
     bp_judge(k->has_policy ? k->cfg.policy : NULL, &x->a, &facts, &j);
     x->tier = j.tier;
-    x->grants = j.grants && !k->is_behind;
+    x->grants = j.grants && !bp_k_is_recovering(k);
     x->actions = j.answer.actions;
     memcpy(x->rules, j.answer.rules, sizeof x->rules);
     bp_k_text(j.reason, x->reason, sizeof x->reason);

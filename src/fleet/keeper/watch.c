@@ -2,7 +2,7 @@
 /* fleet/keeper/watch - time passes: devices that fell silent, entries of the waiting room that
  * expired, jumps of the clock, old evidence, the hourly CRL.
  *
- * After our own start, and after the clock jumped or the machine slept, nobody is called silent
+ * After our own start, and after the clock jumped, the machine slept or the store was put back, nobody is called silent
  * before every device had the time of one interval and its grace to come back: what stopped was us. */
 #include "fleet/keeper/internal.h"
 
@@ -122,6 +122,9 @@ void bp_k_tick(struct bp_keeper *k)
     const int64_t mono = bp_k_mono(k);
     k->registry.now_ms = bp_k_now(k);
     bp_k_look_at_clock(k);
+    if (bp_k_is_recovering(k)) {
+        watch_again(k); /* nobody's evidence is taken */
+    }
     watch(k);
     bp_k_contacts_expire(k);
     if (mono >= k->window_at) {

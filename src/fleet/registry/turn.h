@@ -36,6 +36,7 @@ struct bp_turn {
     struct bp_crypto *crypto;
     const struct bp_entropy *entropy;
     int64_t now_ms;
+    bool is_recovering; /* nothing is granted */
     enum bp_problem problem; /* why it was DENIED */
     char detail[BP_REASON_MAX + 1];
     uint32_t retry_after_s; /* 0: no header */

@@ -264,6 +264,25 @@ static bool copy_file(const char *from, const char *to)
     return done;
 }
 
+static int64_t recovery_of(struct world *of)
+{
+    int64_t v = -1;
+    BP_CHECK(!bp_failed(bp_store_setting(bp_keeper_store(of->keeper), BP_SETTING_RECOVERY, BP_RECOVERY_NONE, &v)));
+    return v;
+}
+
+/* With the keeper at rest: what the offline commands write. */
+static bool set_recovery(struct world *of, int64_t v)
+{
+    bp_store *s = NULL;
+    world_stop(of);
+    const bool done = !bp_failed(bp_store_open(of->store_path, BP_STORE_WRITE, "1.0", NULL, &s)) &&
+                      !bp_failed(bp_store_begin(s)) && !bp_failed(bp_store_setting_set(s, BP_SETTING_RECOVERY, v)) &&
+                      !bp_failed(bp_store_commit(s));
+    bp_store_free(s);
+    return done;
+}
+
 BP_CASE(store_put_back_grants_nothing)
 {
     char kept[192];
@@ -277,11 +296,31 @@ BP_CASE(store_put_back_grants_nothing)
     BP_NEED(copy_file(kept, w->store_path) && unlink(kept) == 0 && world_restart(w, true));
     world_wait(w, 1000, 500);
     BP_CHECK(world_events(w, BP_EV_LOG_MISMATCH, 0) == 1);
-    /* It is heard and judged, and gets nothing. */
-    BP_CHECK(gateway_nonce(&g[0])->http.status == 200 && gateway_vouch(&g[0])->http.status == 200);
+    BP_CHECK(gateway_nonce(&g[0])->http.status == 200);
+    BP_CHECK(is(world_code(gateway_vouch(&g[0])), "recovering"));
     BP_CHECK(is(world_code(gateway_reenrol(&g[0])), "recovering"));
+    BP_CHECK(is(world_code(gateway_hello(&g[0], NULL)), "recovering"));
+    /* A list of this store lacks what was revoked since. */
+    BP_CHECK(is(world_code(world_ask(w, "status", "GET", "/crl/issuing-0.crl", NULL, BP_SPAN_EMPTY, NULL)), "recovering"));
+    BP_CHECK(recovery_of(w) == BP_RECOVERY_OLDER);
     world_wait(w, 2000, 500);
     BP_CHECK(world_events(w, BP_EV_LOG_MISMATCH, 0) == 1);
+    stage_end();
+}
+
+BP_CASE(put_back_on_purpose_grants_nothing_although_the_signer_knows_no_more)
+{
+    BP_NEED(stage_new(true, false) && stage_join(0));
+    BP_NEED(set_recovery(w, BP_RECOVERY_PUT_BACK) && world_restart(w, true));
+    world_wait(w, 1000, 500);
+    BP_CHECK(world_events(w, BP_EV_LOG_MISMATCH, 0) == 0);
+    BP_CHECK(is(world_code(gateway_attest(&g[0])), "recovering"));
+    world_wait(w, 2000, 500);
+    BP_CHECK(recovery_of(w) == BP_RECOVERY_PUT_BACK);
+    /* Accepted. */
+    BP_NEED(set_recovery(w, BP_RECOVERY_NONE) && world_restart(w, true));
+    world_wait(w, 1000, 500);
+    BP_CHECK(gateway_nonce(&g[0])->http.status == 200 && gateway_attest(&g[0])->http.status == 200);
     stage_end();
 }
 
@@ -300,4 +339,5 @@ BP_CASE(finish_answers_what_is_open)
 
 BP_SUITE(keeper_faults, BP_RUN(full_disk_refuses_the_whole_group_and_says_so_once) BP_RUN(full_disk_grants_nothing)
                             BP_TABLE(failing_processes) BP_RUN(an_end_between_any_two_messages)
-                                BP_RUN(store_put_back_grants_nothing) BP_RUN(finish_answers_what_is_open) stage_end();)
+                                BP_RUN(store_put_back_grants_nothing)
+                                    BP_RUN(put_back_on_purpose_grants_nothing_although_the_signer_knows_no_more) BP_RUN(finish_answers_what_is_open) stage_end();)
