@@ -3,15 +3,18 @@
  * asks now, and whether directory, store and log are in order. It changes nothing and may run beside the server. */
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "codec/note.h"
 #include "codec/x509.h"
 #include "fleet/authority/site.h"
 #include "fleet/events/log.h"
+#include "fleet/proc/loss.h"
 #include "fleet/proc/proc.h"
 #include "fleet/proc/sandbox.h"
 #include "fleet/signer/record.h"
 #include "fleet/store/store.h"
+#include "platform/alloc.h"
 #include "platform/linux/file.h"
 #include "platform/openssl/crypto.h"
 
@@ -108,6 +111,23 @@ static void check_keys(struct check *k)
     }
 }
 
+/* The signer's own head outlives the store: one that the store has not means that the store is an older one. */
+static void check_recovery(struct check *k, bp_store *store)
+{
+    struct bp_loss x;
+    const bp_result r = bp_loss_find(k->site, k->crypto, store, &x);
+    if (bp_failed(r)) {
+        found(k, "recovery", false, "the signer's last head, its record or its list cannot be read: %s", text_of(r));
+    } else if (x.is_older) {
+        found(k, "recovery", false, "the signer's head, of %llu events, is none of the store's log of %llu: the store is older; see bedplated log-break",
+              (unsigned long long)x.lost, (unsigned long long)x.stored);
+    } else if (x.mark != BP_RECOVERY_NONE) {
+        found(k, "recovery", false, "a backup was put back and nobody accepted what is lost; see bedplated log-break");
+    } else {
+        found(k, "recovery", true, "the signer's head, of %llu events, is one of the store's log", (unsigned long long)x.lost);
+    }
+}
+
 /* The store's own head against the log's leaves: what was signed must be a head of the tree that is kept. */
 static void check_log(struct check *k, bp_store *store)
 {
@@ -155,6 +175,10 @@ struct tally {
     uint64_t known; /* recorded, and the store has the certificate */
     uint64_t counted; /* of those, begun after the record was */
     uint64_t other; /* the store has another certificate of that serial */
+    uint64_t lost; /* the store was put back since, and has it as revoked */
+    uint64_t recorded;
+    uint8_t (*serial)[BP_SERIAL_SIZE]; /* all of them */
+    uint64_t cap;
 };
 
 static bp_result count_issued(void *self, const struct bp_issued *e)
@@ -169,6 +193,11 @@ static bp_result count_issued(void *self, const struct bp_issued *e)
         return BP_OK;
     }
     BP_TRY(r);
+    if (der.n == 0) { /* entered as revoked after a loss: nothing of it is known but its serial */
+        t->known++;
+        t->lost++;
+        return BP_OK;
+    }
     BP_TRY(bp_x509_read(der, &x));
     BP_TRY(bp_hash(t->crypto, BP_HASH_SHA256, x.tbs, tbs));
     t->known++;
@@ -184,13 +213,45 @@ static bp_result pass_over(void *self, const struct bp_issued *e)
     return BP_OK;
 }
 
+static bp_result note_serial(void *self, const struct bp_issued *e)
+{
+    struct tally *t = self;
+    if (t->recorded < t->cap) { /* what is issued meanwhile is not looked at */
+        memcpy(t->serial[t->recorded++], e->serial, sizeof e->serial);
+    }
+    return BP_OK;
+}
+
+static int by_serial(const void *a, const void *b)
+{
+    return memcmp(a, b, BP_SERIAL_SIZE);
+}
+
+/* Serials are by chance: one that is there twice is a broken generator, or a certificate signed behind our back. */
+static bp_result count_twice(struct check *k, const char *path, uint64_t recorded, uint64_t *ret)
+{
+    struct tally t = {.cap = recorded, .serial = bp_alloc_array((size_t)recorded + 1, BP_SERIAL_SIZE)};
+    uint64_t again = 0;
+    *ret = 0;
+    if (t.serial == NULL) {
+        return BP_FAIL(NO_MEMORY);
+    }
+    const bp_result r = bp_record_read(path, k->crypto, note_serial, &t, &t.since_ms, &again);
+    qsort(t.serial, (size_t)t.recorded, BP_SERIAL_SIZE, by_serial);
+    for (uint64_t i = 1; i < t.recorded; i++) {
+        *ret += memcmp(t.serial[i - 1], t.serial[i], BP_SERIAL_SIZE) == 0 ? 1 : 0;
+    }
+    bp_free(t.serial);
+    return r;
+}
+
 /* Every certificate that the store knows was recorded before it was signed. The other way round need not hold: what was
  * recorded when the power went may have been issued or not. */
 static void check_issued(struct check *k, bp_store *store)
 {
     char path[BP_SITE_PATH_MAX];
     struct tally t = {.store = store, .crypto = k->crypto};
-    uint64_t recorded = 0, stored = 0;
+    uint64_t recorded = 0, stored = 0, twice = 0;
     /* The store first: what is issued meanwhile is recorded before it is stored. */
     bp_result r = bp_site_path(k->site, BP_ISSUED_FILE, path, sizeof path);
     if (!bp_failed(r)) {
@@ -206,13 +267,18 @@ static void check_issued(struct check *k, bp_store *store)
     if (!bp_failed(r)) {
         r = bp_record_read(path, k->crypto, count_issued, &t, &t.since_ms, &recorded);
     }
+    if (!bp_failed(r)) {
+        r = count_twice(k, path, recorded, &twice);
+    }
     if (bp_failed(r)) {
         found(k, "issued", false, "the record of what was signed cannot be read: %s", text_of(r));
-    } else if (t.other > 0 || t.counted < stored) {
+    } else if (twice > 0) {
+        found(k, "issued", false, "%llu serials were recorded twice", (unsigned long long)twice);
+    } else if (t.other > 0 || t.counted + t.lost < stored) {
         found(k, "issued", false, "%llu of %llu certificates in the store are not in the record of what was signed",
-              (unsigned long long)(t.other + stored - t.counted), (unsigned long long)stored);
+              (unsigned long long)(t.other + stored - t.counted - t.lost), (unsigned long long)stored);
     } else {
-        found(k, "issued", true, "%llu certificates were recorded before they were signed; the store knows %llu of them",
+        found(k, "issued", true, "%llu certificates were recorded before they were signed, none twice; the store knows %llu of them",
               (unsigned long long)recorded, (unsigned long long)t.known);
     }
 }
@@ -231,6 +297,7 @@ static void check_store(struct check *k)
     }
     found(k, "store", true, "can be read");
     check_log(k, store);
+    check_recovery(k, store);
     check_issued(k, store);
     bp_store_free(store);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fleet/proc/main - bedplated, the server: `init` makes its directory, `run` serves from it, `check` looks at it. */
+/* fleet/proc/main - bedplated, the server: `init` makes its directory, `run` serves from it, `check` looks at it; `backup`,
+ * `restore` and `log-break` are for the day after. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 #include "fleet/authority/site.h"
+#include "fleet/proc/backup.h"
 #include "fleet/proc/init.h"
 #include "fleet/proc/proc.h"
 #include "platform/openssl/crypto.h"
@@ -18,6 +20,9 @@ static const char usage[] =
     "       bedplated run   --dir DIR [--listen ADDRESS] [--device-port N] [--enrol-port N] [--operate-port N]\n"
     "                       [--status-port N] [--workers N] [--readers N] [--per-source N] [--attest-interval MS]\n"
     "       bedplated check --dir DIR [--json]\n"
+    "       bedplated backup    --dir DIR --to FILE [--json]\n"
+    "       bedplated restore   --dir DIR --from FILE [--json]\n"
+    "       bedplated log-break --dir DIR [--accept SIZE --reason TEXT] [--json]\n"
     "       bedplated ca root     --dir DIR --root-key FILE --passphrase-file FILE --first FILE --second FILE --out FILE\n"
     "                       --transcript FILE\n"
     "       bedplated ca transcript --dir DIR --transcript FILE\n"
@@ -157,6 +162,15 @@ int main(int argc, char **argv)
     }
     if (strcmp(word, "check") == 0) {
         return bp_check_main(argc - 1, argv + 1);
+    }
+    if (strcmp(word, "backup") == 0) {
+        return bp_backup_main(argc - 1, argv + 1);
+    }
+    if (strcmp(word, "restore") == 0) {
+        return bp_restore_main(argc - 1, argv + 1);
+    }
+    if (strcmp(word, "log-break") == 0) {
+        return bp_log_break_main(argc - 1, argv + 1);
     }
     if (strcmp(word, "--version") == 0) {
         puts("bedplated " BP_PRODUCT_VERSION);

@@ -174,11 +174,9 @@ static bp_result own_passage(int at, const char *name)
     return r;
 }
 
-bp_result bp_sandbox_own(const char *dir)
+/* The parts of DIR to the users of the processes, or back to root. */
+static bp_result give(const char *dir, bool to_processes)
 {
-    if (geteuid() != 0 || !BP_FENCE_WANTED(BP_FENCE_UID)) {
-        return BP_OK;
-    }
     const int at = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (at < 0) {
         return FAIL_ERRNO();
@@ -188,12 +186,22 @@ bp_result bp_sandbox_own(const char *dir)
         r = own_passage(at, passed[i]);
     }
     for (size_t i = 0; i < sizeof owned / sizeof owned[0] && !bp_failed(r); i++) {
-        const struct owner o = {.uid = bp_kind_uid(owned[i].owner), .gid = bp_kind_uid(owned[i].group),
-                                .folder = owned[i].folder, .file = owned[i].file};
+        const struct owner o = {.uid = to_processes ? bp_kind_uid(owned[i].owner) : 0,
+                                .gid = to_processes ? bp_kind_uid(owned[i].group) : 0, .folder = owned[i].folder, .file = owned[i].file};
         r = own_tree(at, owned[i].path, &o);
     }
     close(at);
     return r;
+}
+
+bp_result bp_sandbox_own(const char *dir)
+{
+    return geteuid() != 0 || !BP_FENCE_WANTED(BP_FENCE_UID) ? BP_OK : give(dir, true);
+}
+
+bp_result bp_sandbox_disown(const char *dir)
+{
+    return geteuid() != 0 ? BP_OK : give(dir, false);
 }
 
 /* ---- first step ---- */

@@ -34,6 +34,8 @@ uint32_t bp_sandbox_possible(void);
 /* Gives the parts of a server's directory to the kinds that use them. By root only; for others it does nothing.
  *   NOT_FOUND  a part is missing    DENIED, IO */
 BP_MUST_CHECK bp_result bp_sandbox_own(const char *dir);
+/* Gives them back to root, for a command that works in the directory of a server that does not run. */
+BP_MUST_CHECK bp_result bp_sandbox_disown(const char *dir);
 
 /* A process in which a module of somebody else works (a token's) needs more than its kind's row: its reach, absolute
  * paths of folders and files that it may read and write, one space between them; NULL or empty: nothing more. It keeps
