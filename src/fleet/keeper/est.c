@@ -559,7 +559,7 @@ static enum bp_problem may_attest(struct bp_job *j, struct est *x, struct bp_dev
 {
     struct bp_keeper *k = j->k;
     enum bp_problem problem = BP_P_NONE;
-    if (k->is_behind) {
+    if (bp_k_is_recovering(k)) {
         return BP_P_RECOVERING;
     }
     if (!bp_span_equal(j->q.peer_issuer, BP_SPAN_STR("device")) || j->q.peer_spki.n == 0) {

@@ -34,6 +34,7 @@
 #define BP_K_STREAM_ROOM   (64u << 10)
 #define BP_K_RETRY_S       2u
 #define BP_K_WAITING_S     10u
+#define BP_K_RECOVERING_S  60u /* people have to come */
 #define BP_K_DETAIL_MAX    512u
 #define BP_K_OCSP_PATH     "/ocsp"
 #define BP_K_REVOKED_PATH  "/ca/revoked/"

@@ -190,6 +190,7 @@ static void dispatch(struct bp_job *j)
         }
         const enum bp_problem problem = admit(j->k, e, &j->q);
         if (problem != BP_P_NONE) {
+            j->retry_after_s = problem == BP_P_RECOVERING ? BP_K_RECOVERING_S : 0;
             bp_k_refuse(j, problem, NULL);
         } else {
             e->handle(j);

@@ -297,7 +297,9 @@ BP_CASE(store_put_back_grants_nothing)
     world_wait(w, 1000, 500);
     BP_CHECK(world_events(w, BP_EV_LOG_MISMATCH, 0) == 1);
     BP_CHECK(gateway_nonce(&g[0])->http.status == 200);
-    BP_CHECK(is(world_code(gateway_vouch(&g[0])), "recovering"));
+    struct world_reply *told = gateway_vouch(&g[0]);
+    BP_CHECK(is(world_code(told), "recovering") && told->http.header_count == 1 &&
+             bp_span_equal(told->http.header[0].value, BP_SPAN_STR("60")));
     BP_CHECK(is(world_code(gateway_reenrol(&g[0])), "recovering"));
     BP_CHECK(is(world_code(gateway_hello(&g[0], NULL)), "recovering"));
     /* A list of this store lacks what was revoked since. */
