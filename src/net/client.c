@@ -60,18 +60,32 @@ static void note(struct bp_client *c, const char *text)
     snprintf(c->trace, sizeof c->trace, "%s", text);
 }
 
-static void disconnect(struct bp_client *c)
+static SSL *ssl_of(const struct bp_client *c)
 {
-    bp_timer_stop(c->dial_timer);
+    return c->bev != NULL && c->spec.tls != NULL ? bufferevent_openssl_get_ssl(c->bev) : NULL;
+}
+
+static void drop(struct bp_client *c)
+{
+    SSL *ssl = ssl_of(c);
+    if (ssl != NULL && !c->is_connected) {
+        bp_tls_unsent(c->spec.tls, ssl); /* a link that is down costs no session */
+    }
     if (c->bev != NULL) {
-        SSL *ssl = c->spec.tls != NULL ? bufferevent_openssl_get_ssl(c->bev) : NULL;
-        if (ssl != NULL && c->is_connected) {
-            (void)SSL_shutdown(ssl);
-        }
-        ERR_clear_error();
         bufferevent_free(c->bev);
     }
     c->bev = NULL;
+}
+
+static void disconnect(struct bp_client *c)
+{
+    SSL *ssl = ssl_of(c);
+    bp_timer_stop(c->dial_timer);
+    if (ssl != NULL && c->is_connected) {
+        (void)SSL_shutdown(ssl);
+    }
+    ERR_clear_error();
+    drop(c);
     c->is_connected = false;
 }
 
@@ -198,7 +212,7 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
     const int sys_error = errno;
     if (tls_error != 0) {
         ERR_error_string_n(tls_error, c->trace, sizeof c->trace);
-        SSL *ssl = bufferevent_openssl_get_ssl(bev);
+        SSL *ssl = ssl_of(c);
         const long verify = ssl != NULL ? SSL_get_verify_result(ssl) : X509_V_OK;
         if (!was_connected && verify != X509_V_OK) {
             note(c, X509_verify_cert_error_string(verify));
@@ -209,8 +223,7 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
         note(c, "the server closed the connection");
     }
     if (!was_connected && tls_error == 0 && c->next_addr != NULL) {
-        bufferevent_free(bev);
-        c->bev = NULL;
+        drop(c);
         if (!bp_failed(dial_next(c))) {
             return;
         }
@@ -276,8 +289,7 @@ static bp_result dial_next(struct bp_client *c)
         bufferevent_enable(c->bev, EV_READ | EV_WRITE);
         if (bufferevent_socket_connect(c->bev, to->ai_addr, (int)to->ai_addrlen) != 0) {
             note(c, "the system refused to connect");
-            bufferevent_free(c->bev);
-            c->bev = NULL;
+            drop(c);
             r = BP_FAIL(CLOSED);
         }
     }

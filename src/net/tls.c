@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* net/tls - see tls.h. */
 #include "net/tls.h"
+#include "net/resume.h"
 #include "net/tls_key.h"
 
 #include <stdlib.h>
@@ -31,6 +32,10 @@ struct bp_tls {
     uint8_t anchor_sha256[32];
     bool by_hash;
     struct bp_tls_key key; /* the stable place that the private key object points to */
+    struct bp_resume *sessions; /* of a server that resumes */
+    bool resumes;               /* a client that does */
+    SSL_SESSION *offer;         /* its newest session, */
+    char offer_host[NAME_MAX_LEN + 1]; /* good for this host */
     struct {
         char name[NAME_MAX_LEN + 1];
         struct bp_tls *tls;
@@ -142,50 +147,87 @@ static uint8_t anchor_of(const struct bp_tls *tls, STACK_OF(X509) *chain)
     return 0;
 }
 
-static int peer_index = -1;
+/* What is known of a session's peer. It goes with the session, so that a resumed one is known as the full one was; the
+ * copies of a session share it. */
+struct known {
+    struct bp_tls_peer peer;
+    int64_t since_ms; /* monotonic: the full handshake */
+    unsigned refs;
+};
 
-static void peer_free(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int idx, long argl, void *argp)
+static int known_index = -1;
+
+static int known_share(CRYPTO_EX_DATA *to, const CRYPTO_EX_DATA *from, void **data, int idx, long argl, void *argp)
 {
+    struct known *k = *data;
+    (void)to;
+    (void)from;
+    (void)idx;
+    (void)argl;
+    (void)argp;
+    if (k != NULL) {
+        k->refs++;
+    }
+    return 1;
+}
+
+static void known_drop(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int idx, long argl, void *argp)
+{
+    struct known *k = ptr;
     (void)parent;
     (void)ad;
     (void)idx;
     (void)argl;
     (void)argp;
-    free(ptr);
-}
-
-static bool peer_index_ready(void)
-{
-    if (peer_index < 0) {
-        peer_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, peer_free);
+    if (k != NULL && --k->refs == 0) {
+        free(k);
     }
-    return peer_index >= 0;
 }
 
-/* Asks the hook, and keeps on the connection what is known of the peer. */
-static bool is_admitted(const struct bp_tls *tls, SSL *ssl, X509_STORE_CTX *sc)
+static bool known_index_ready(void)
+{
+    if (known_index < 0) {
+        known_index = SSL_SESSION_get_ex_new_index(0, NULL, NULL, known_share, known_drop);
+    }
+    return known_index >= 0;
+}
+
+static const struct known *known_of(const SSL_SESSION *session)
+{
+    return session != NULL && known_index >= 0 ? SSL_SESSION_get_ex_data(session, known_index) : NULL;
+}
+
+/* What the hook says. */
+static bool is_admitted(const struct bp_tls *tls, const struct bp_tls_peer *peer, X509 *leaf)
+{
+    unsigned char *der = NULL;
+    if (tls->admit == NULL) {
+        return true;
+    }
+    const int n = i2d_X509(leaf, &der);
+    const bool ok = n > 0 && tls->admit(tls->self, peer, bp_span_of(der, (size_t)n)) == BP_ALLOW;
+    OPENSSL_free(der);
+    return ok;
+}
+
+/* Asks the hook, and keeps with the session what is known of the peer. */
+static bool take_in(const struct bp_tls *tls, SSL *ssl, X509_STORE_CTX *sc)
 {
     X509 *leaf = X509_STORE_CTX_get0_cert(sc);
-    struct bp_tls_peer *peer = malloc(sizeof *peer);
-    unsigned char *der = NULL;
-    bool ok = false;
-    if (peer == NULL || bp_failed(describe(leaf, peer))) {
-        goto out;
+    SSL_SESSION *session = SSL_get_session(ssl);
+    struct known *k = malloc(sizeof *k);
+    if (k == NULL) {
+        return false;
     }
-    peer->ca = anchor_of(tls, X509_STORE_CTX_get0_chain(sc));
-    if (tls->admit != NULL) {
-        const int n = i2d_X509(leaf, &der);
-        if (n <= 0 || tls->admit(tls->self, peer, bp_span_of(der, (size_t)n)) != BP_ALLOW) {
-            goto out;
-        }
-    }
-    ok = SSL_set_ex_data(ssl, peer_index, peer) == 1;
+    *k = (struct known){.since_ms = tls->sessions != NULL || tls->resumes ? bp_mono_ms(&tls->clock) : 0, .refs = 1};
+    bool ok = session != NULL && known_of(session) == NULL && !bp_failed(describe(leaf, &k->peer));
     if (ok) {
-        peer = NULL;
+        k->peer.ca = anchor_of(tls, X509_STORE_CTX_get0_chain(sc));
+        ok = is_admitted(tls, &k->peer, leaf) && SSL_SESSION_set_ex_data(session, known_index, k) == 1;
     }
-out:
-    OPENSSL_free(der);
-    free(peer);
+    if (!ok) {
+        free(k);
+    }
     return ok;
 }
 
@@ -226,7 +268,7 @@ static int verify(X509_STORE_CTX *sc, void *arg)
     if (X509_verify_cert(sc) != 1) {
         goto out;
     }
-    if (!is_admitted(tls, ssl, sc)) {
+    if (!take_in(tls, ssl, sc)) {
         X509_STORE_CTX_set_error(sc, X509_V_ERR_CERT_REVOKED);
         goto out;
     }
@@ -263,6 +305,104 @@ static bp_result use_anchors(struct bp_tls *tls, const bp_span *cas, size_t coun
     return BP_OK;
 }
 
+/* ---- sessions that are resumed ---- */
+
+static bool is_in_time(const struct bp_tls *tls, const X509 *x)
+{
+    time_t now = (time_t)(bp_wall_ms(&tls->clock) / 1000);
+    return X509_cmp_time(X509_get0_notBefore(x), &now) < 0 && X509_cmp_time(X509_get0_notAfter(x), &now) > 0;
+}
+
+/* Whether a full handshake is less than an hour ago, and the peer's certificate would still pass one. */
+static bool is_fresh(const struct bp_tls *tls, const struct known *k, const X509 *leaf)
+{
+    return bp_mono_ms(&tls->clock) - k->since_ms < BP_TLS_RESUME_MS && is_in_time(tls, leaf);
+}
+
+/* Whatever a full handshake would ask of this peer now, but for the signature. */
+static bool may_resume(const struct bp_tls *tls, const SSL_SESSION *session, X509 *leaf)
+{
+    const struct known *k = known_of(session);
+    return k != NULL && leaf != NULL && is_fresh(tls, k, leaf) && is_in_time(tls, tls->cas[k->peer.ca]) &&
+           is_admitted(tls, &k->peer, leaf);
+}
+
+/* A client names a session. What may not be resumed is answered as if it were not there: with a full handshake, in which a
+ * peer that is refused learns it. */
+static SSL_SESSION *on_resume(SSL *ssl, const unsigned char *id, int n, int *ret_share)
+{
+    const struct bp_tls *tls = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    SSL_SESSION *session = n > 0 ? bp_resume_take(tls->sessions, id, (size_t)n) : NULL;
+    *ret_share = 0; /* the session is OpenSSL's from here on */
+    if (session != NULL && !may_resume(tls, session, SSL_SESSION_get0_peer(session))) {
+        SSL_SESSION_free(session);
+        session = NULL;
+    }
+    return session;
+}
+
+/* A ticket was made, or came. What is kept is a copy: OpenSSL spoils the connection's own when that ends in a cut. */
+static int on_ticket(SSL *ssl, SSL_SESSION *session)
+{
+    struct bp_tls *tls = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    const struct known *k = known_of(session);
+    SSL_SESSION *copy = k != NULL ? SSL_SESSION_dup(session) : NULL;
+    if (copy != NULL && tls->sessions != NULL) {
+        bp_resume_keep(tls->sessions, k->peer.spki_sha256, copy);
+    } else if (copy != NULL) {
+        SSL_SESSION_free(tls->offer);
+        tls->offer = copy;
+    }
+    ERR_clear_error();
+    return 0; /* the connection's reference stays its own */
+}
+
+static bp_result keep_sessions(struct bp_tls *tls, uint32_t max)
+{
+    static const unsigned char context[] = "bedplate";
+    BP_TRY(bp_resume_new(max, &tls->sessions));
+    /* By SSL_OP_NO_TICKET, which every context has, tickets are names of sessions; without it they are the session itself,
+     * sealed, and each handshake decodes the peer's certificate anew. */
+    SSL_CTX_set_session_cache_mode(tls->ctx, SSL_SESS_CACHE_SERVER | SSL_SESS_CACHE_NO_INTERNAL | SSL_SESS_CACHE_NO_AUTO_CLEAR);
+    SSL_CTX_sess_set_new_cb(tls->ctx, on_ticket);
+    SSL_CTX_sess_set_get_cb(tls->ctx, on_resume);
+    SSL_CTX_set_timeout(tls->ctx, BP_TLS_RESUME_MS / 1000);
+    return SSL_CTX_set_num_tickets(tls->ctx, 1) == 1 &&
+                   SSL_CTX_set_session_id_context(tls->ctx, context, sizeof context - 1) == 1
+               ? BP_OK
+               : BP_FAIL(CRYPTO);
+}
+
+/* The session to offer, if there is one for this host. It leaves the context: no ticket is shown twice. */
+static bool offer_session(struct bp_tls *tls, const char *host, SSL *ssl)
+{
+    const size_t n = strlen(host);
+    const bool is_same = strcmp(host, tls->offer_host) == 0;
+    SSL_SESSION *session = is_same ? tls->offer : NULL;
+    bool ok = true;
+    if (!is_same) {
+        SSL_SESSION_free(tls->offer);
+        memcpy(tls->offer_host, n <= NAME_MAX_LEN ? host : "", n <= NAME_MAX_LEN ? n + 1 : 1);
+    }
+    tls->offer = NULL;
+    const struct known *k = known_of(session);
+    const X509 *leaf = session != NULL ? SSL_SESSION_get0_peer(session) : NULL;
+    if (k != NULL && leaf != NULL && is_fresh(tls, k, leaf)) {
+        ok = SSL_set_session(ssl, session) == 1;
+    }
+    SSL_SESSION_free(session);
+    return ok;
+}
+
+void bp_tls_unsent(struct bp_tls *tls, SSL *ssl)
+{
+    SSL_SESSION *session = SSL_get_session(ssl);
+    BIO *out = SSL_get_wbio(ssl);
+    if (tls->resumes && tls->offer == NULL && known_of(session) != NULL && (out == NULL || BIO_number_written(out) == 0)) {
+        tls->offer = SSL_get1_session(ssl);
+    }
+}
+
 /* ---- contexts ---- */
 
 static bp_result context_new(bool is_server, bool also_tls12, const struct bp_clock *clock, struct bp_tls **ret)
@@ -272,7 +412,7 @@ static bp_result context_new(bool is_server, bool also_tls12, const struct bp_cl
         return BP_FAIL(NO_MEMORY);
     }
     tls->ctx = SSL_CTX_new(is_server ? TLS_server_method() : TLS_client_method());
-    if (tls->ctx == NULL || !peer_index_ready()) {
+    if (tls->ctx == NULL || !known_index_ready() || SSL_CTX_set_app_data(tls->ctx, tls) != 1) {
         bp_tls_free(tls);
         return BP_FAIL(CRYPTO);
     }
@@ -330,7 +470,8 @@ static int choose_by_name(SSL *ssl, int *alert, void *arg)
 
 static bp_result server_setup(struct bp_tls *tls, const struct bp_tls_server_spec *spec)
 {
-    if (spec->own.count == 0 || (spec->ask != BP_TLS_ASK_NEVER && spec->ca_count == 0)) {
+    if (spec->own.count == 0 || (spec->ask != BP_TLS_ASK_NEVER && spec->ca_count == 0) ||
+        (spec->sessions_max > 0 && (spec->ask != BP_TLS_ASK_REQUIRED || spec->also_tls12 || spec->clock == NULL))) {
         return BP_FAIL(BAD_ARGUMENT);
     }
     tls->ask = spec->ask;
@@ -349,7 +490,7 @@ static bp_result server_setup(struct bp_tls *tls, const struct bp_tls_server_spe
     SSL_CTX_set_cert_verify_callback(tls->ctx, verify, tls);
     SSL_CTX_set_tlsext_servername_callback(tls->ctx, choose_by_name);
     SSL_CTX_set_tlsext_servername_arg(tls->ctx, tls);
-    return BP_OK;
+    return spec->sessions_max > 0 ? keep_sessions(tls, spec->sessions_max) : BP_OK;
 }
 
 bp_result bp_tls_server_new(const struct bp_tls_server_spec *spec, struct bp_tls **ret)
@@ -369,7 +510,8 @@ bp_result bp_tls_server_new(const struct bp_tls_server_spec *spec, struct bp_tls
 bp_result bp_tls_server_add_name(struct bp_tls *tls, const char *name, struct bp_tls *other)
 {
     const size_t n = strlen(name);
-    if (n == 0 || n > NAME_MAX_LEN) {
+    /* A session that one context made must not be resumed under what another asks. */
+    if (n == 0 || n > NAME_MAX_LEN || tls->sessions != NULL || other->sessions != NULL) {
         return BP_FAIL(BAD_ARGUMENT);
     }
     if (tls->name_count == NAMES_MAX) {
@@ -384,7 +526,7 @@ bp_result bp_tls_server_add_name(struct bp_tls *tls, const char *name, struct bp
 static bp_result client_setup(struct bp_tls *tls, const struct bp_tls_client_spec *spec)
 {
     if (spec->is_unproven == (spec->anchor_count != 0 || spec->anchor_sha256 != NULL) ||
-        (spec->is_unproven && spec->own.key != NULL)) {
+        (spec->is_unproven && spec->own.key != NULL) || (spec->resumes && (spec->is_unproven || spec->clock == NULL))) {
         return BP_FAIL(BAD_ARGUMENT);
     }
     if (spec->is_unproven) {
@@ -402,6 +544,11 @@ static bp_result client_setup(struct bp_tls *tls, const struct bp_tls_client_spe
     }
     SSL_CTX_set_verify(tls->ctx, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_cert_verify_callback(tls->ctx, verify, tls);
+    if (spec->resumes) {
+        tls->resumes = true;
+        SSL_CTX_set_session_cache_mode(tls->ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+        SSL_CTX_sess_set_new_cb(tls->ctx, on_ticket);
+    }
     return BP_OK;
 }
 
@@ -425,6 +572,8 @@ void bp_tls_free(struct bp_tls *tls)
         return;
     }
     SSL_CTX_free(tls->ctx);
+    bp_resume_free(tls->sessions);
+    SSL_SESSION_free(tls->offer);
     for (size_t i = 0; i < tls->ca_count; i++) {
         X509_free(tls->cas[i]);
     }
@@ -462,7 +611,7 @@ static bool name_server(SSL *ssl, const char *host)
 bp_result bp_tls_connect(struct bp_tls *tls, const char *host, SSL **ret)
 {
     SSL *ssl = SSL_new(tls->ctx);
-    if (ssl == NULL || !name_server(ssl, host)) {
+    if (ssl == NULL || !name_server(ssl, host) || (tls->resumes && !offer_session(tls, host, ssl))) {
         SSL_free(ssl);
         ERR_clear_error();
         return BP_FAIL(CRYPTO);
@@ -474,11 +623,11 @@ bp_result bp_tls_connect(struct bp_tls *tls, const char *host, SSL **ret)
 
 bp_result bp_tls_peer_of(SSL *ssl, struct bp_tls_peer *ret)
 {
-    const struct bp_tls_peer *peer = peer_index >= 0 ? SSL_get_ex_data(ssl, peer_index) : NULL;
-    if (peer == NULL) {
+    const struct known *k = known_of(SSL_get_session(ssl));
+    if (k == NULL) {
         return BP_FAIL(NOT_FOUND);
     }
-    *ret = *peer;
+    *ret = k->peer;
     return BP_OK;
 }
 

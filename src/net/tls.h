@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* net/tls - TLS contexts for our listeners and clients, and private keys whose signature is made elsewhere.
  *
- * TLS 1.3, on request 1.2 too; no tickets, no resumption, no renegotiation. Certificates travel in DER. A context owns
- * what it was given by copy, except the callbacks' `self`. Chain building and verification are OpenSSL's; what is
- * added: anchors are exactly the given certificates, the time comes from the given clock, and a hook may still say no. */
+ * TLS 1.3, on request 1.2 too; no renegotiation, and resumption only where it is asked for: TLS 1.3 alone, always with a
+ * fresh key agreement, a ticket is a name and nothing else, serves once, and for an hour after the full handshake.
+ * Certificates travel in DER. A context owns what it was given by copy, except the callbacks' `self`. Chain building and
+ * verification are OpenSSL's; what is added: anchors are exactly the given certificates, the time comes from the given
+ * clock, and a hook may still say no. */
 #ifndef BP_NET_TLS_H
 #define BP_NET_TLS_H
 
@@ -16,6 +18,7 @@ struct ssl_st;
 
 #define BP_TLS_CAS_MAX   8u
 #define BP_TLS_CHAIN_MAX 4u
+#define BP_TLS_RESUME_MS (3600 * 1000) /* from the full handshake, through any number of resumed ones */
 
 /* A P-256 key that is somewhere else: in the tls signer's process, in a TPM. */
 struct bp_tls_key {
@@ -49,8 +52,11 @@ struct bp_tls_server_spec {
     const bp_span *cas; /* DER of the issuing CAs that client certificates must chain to; each is an anchor */
     size_t ca_count;    /* <= BP_TLS_CAS_MAX; >= 1 unless ask is NEVER */
     const struct bp_clock *clock; /* NULL: the system's time, as OpenSSL reads it */
+    uint32_t sessions_max; /* how many peers' sessions are kept for resumption, one a key; 0: none. Then ask is REQUIRED,
+                            * also_tls12 is not set, and there is a clock */
     void *self;
-    /* Last word on a peer whose chain verified; anything but BP_ALLOW ends the handshake. NULL: no objection. */
+    /* Last word on a peer whose chain verified, at a full handshake and at every resumed one; anything but BP_ALLOW ends
+     * the handshake. NULL: no objection. */
     bp_verdict (*admit)(void *self, const struct bp_tls_peer *peer, bp_span leaf_der);
 };
 
@@ -59,7 +65,7 @@ struct bp_tls_server_spec {
 BP_MUST_CHECK bp_result bp_tls_server_new(const struct bp_tls_server_spec *spec, struct bp_tls **ret);
 
 /* Connections that ask for server name `name` are handled by `other` (certificate, ask, CAs, admit) instead.
- * `other` must outlive tls. At most 4 names.   LIMIT  too many */
+ * `other` must outlive tls. At most 4 names.   LIMIT  too many    BAD_ARGUMENT  no name, or one of both keeps sessions */
 BP_MUST_CHECK bp_result bp_tls_server_add_name(struct bp_tls *tls, const char *name, struct bp_tls *other);
 
 struct bp_tls_client_spec {
@@ -71,6 +77,7 @@ struct bp_tls_client_spec {
     const uint8_t *anchor_sha256; /* 32 bytes, NULL: not used */
     /* Or nothing at all: any peer is taken, nobody is proven. Only for fetching what proves itself, and telling nothing. */
     bool is_unproven;
+    bool resumes; /* keeps the newest session, in memory only, and offers it to the same host again; there is a clock then */
     const struct bp_clock *clock;
 };
 
@@ -84,6 +91,9 @@ void bp_tls_free(struct bp_tls *tls);
  *   CRYPTO  it could not be made */
 BP_MUST_CHECK bp_result bp_tls_accept(struct bp_tls *tls, struct ssl_st **ret);
 BP_MUST_CHECK bp_result bp_tls_connect(struct bp_tls *tls, const char *host, struct ssl_st **ret);
+
+/* Gives a session back that was to be offered by this connection, when the connection ended before it sent a byte. */
+void bp_tls_unsent(struct bp_tls *tls, struct ssl_st *ssl);
 
 /* What is known of the peer's certificate.   NOT_FOUND  it sent none */
 BP_MUST_CHECK bp_result bp_tls_peer_of(struct ssl_st *ssl, struct bp_tls_peer *ret);
