@@ -334,7 +334,8 @@ enum bp_outcome bp_agent_connect(struct bp_agent *a, struct bp_agent_signer *sig
                                         .port = a->dev.device_port,
                                         .anchor = bp_span_of(a->dev.anchor, a->dev.anchor_n),
                                         .cert = bp_span_of(signer->slot->cert, signer->slot->cert_n),
-                                        .key = &key};
+                                        .key = &key,
+                                        .clock = &a->clock};
     const bp_result r = bp_remote_new(&spec, ret);
     return bp_failed(r) ? bp_agent_say(a, BP_FAILED, "preparing TLS: %s.", bp_error_text(bp_error_of(r))) : BP_DONE;
 }

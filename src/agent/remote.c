@@ -26,7 +26,9 @@ bp_result bp_remote_new(const struct bp_remote_spec *spec, struct bp_remote **re
         .anchors = spec->anchor.n != 0 ? &spec->anchor : NULL,
         .anchor_count = spec->anchor.n != 0 ? 1 : 0,
         .anchor_sha256 = spec->anchor.n != 0 ? NULL : spec->anchor_sha256,
-        .is_unproven = spec->is_unproven};
+        .is_unproven = spec->is_unproven,
+        .resumes = spec->clock != NULL,
+        .clock = spec->clock};
     struct bp_remote *s = bp_alloc(sizeof *s);
     if (s == NULL) {
         return BP_FAIL(NO_MEMORY);

@@ -16,6 +16,7 @@
 
 #define SIGN_MS      2000u
 #define END_MS       1500u
+#define SESSIONS_MAX 16384u /* to be resumed: as many as connections, so that a fleet that comes back finds its own */
 #define CONNS_DEVICE 4096u /* one address may stand for a plant behind one router; they hold certificates of ours */
 
 static struct bp_front me;
@@ -85,7 +86,9 @@ static bp_result make_device_contexts(struct bp_front *f, const struct bp_tls_se
     spec.ca_count = issuers;
     f->listener[BP_L_DEVICE].device_cas = issuers;
     f->listener[BP_L_ENROL].device_cas = issuers;
+    spec.sessions_max = SESSIONS_MAX;
     BP_TRY(bp_tls_server_new(&spec, &f->listener[BP_L_DEVICE].tls));
+    spec.sessions_max = 0;
     spec.ask = BP_TLS_ASK_OPTIONAL;
     spec.also_tls12 = true;
     spec.ca_count = issuers + 1;

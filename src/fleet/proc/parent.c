@@ -23,6 +23,7 @@
 #include "net/frame.h"
 #include "net/loop.h"
 #include "net/server.h"
+#include "net/steer.h"
 #include "platform/linux/clock.h"
 
 #define BP_MODULE PROC
@@ -580,6 +581,10 @@ static bp_result set_up(void)
         return BP_FAIL(BAD_ARGUMENT);
     }
     BP_TRY(add_listener(DEVICE, "device", BP_KIND_FRONT_DEVICE, me.run->device_port, workers));
+    /* A device that comes again meets the front that knows its TLS session. */
+    if (workers > 1 && bp_failed(bp_steer_by_source(me.listener[DEVICE].fd[0], workers))) {
+        say("the parent", "cannot keep a device at one front: the kernel does not; fewer TLS sessions are resumed");
+    }
     BP_TRY(add_listener(ENROL, "enrol", BP_KIND_FRONT_DEVICE, me.run->enrol_port, workers));
     BP_TRY(add_listener(2, "operate", BP_KIND_FRONT_OPERATE, me.run->operate_port, 1));
     BP_TRY(add_listener(3, "status", BP_KIND_FRONT_DEVICE, me.run->status_port, workers));
