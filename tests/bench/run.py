@@ -14,7 +14,7 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
-PROGRAMS = ["appraise", "issue", "memory", "e2e", "broker", "page"]
+PROGRAMS = ["appraise", "issue", "tls", "memory", "e2e", "broker", "page"]
 
 
 def parse(line):
