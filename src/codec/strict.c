@@ -433,7 +433,7 @@ static bool key_is_good(bp_span spki)
 {
     struct bp_pubkey key;
     if (bp_failed(bp_spki_read(spki, &key))) {
-        return false;
+        return bp_spki_is_ml_dsa(spki);
     }
     if (key.type != BP_KEY_RSA) {
         return true;

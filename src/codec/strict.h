@@ -26,7 +26,7 @@
     X(TIME_FORM, "4.1.2.5", "UTCTime through 2049 and GeneralizedTime after it")                                       \
     X(SUBJECT, "4.1.2.6", "a subject with a name in an authority's certificate")                                       \
     X(UNIQUE_ID, "4.1.2.8", "no unique identifiers")                                                                   \
-    X(KEY, "-", "a key of the profile: P-256, P-384, Ed25519, RSA of 2048 to 4096 bits, whole bytes, exponent 65537 up") \
+    X(KEY, "-", "a key of the profile: P-256, P-384, Ed25519, ML-DSA, RSA of 2048 to 4096 bits, whole bytes, exponent 65537 up") \
     X(EXT_TWICE, "4.2", "every extension once")                                                                        \
     X(EXT_UNKNOWN, "4.2", "no critical extension that is not known here")                                              \
     X(EXT_CRITICAL, "4.2.1", "an extension critical that must be: constraints on names and policies, indirect issuers") \

@@ -13,6 +13,9 @@
 #define ID_ES256      "\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02"
 #define ID_ES384      "\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x03"
 #define ID_RSA_SHA256 "\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b\x05\x00"
+/* id-ml-dsa-44, -65 and -87 differ in the last byte. */
+#define ID_ML_DSA_STEM "\x06\x09\x60\x86\x48\x01\x65\x03\x04\x03"
+#define ML_DSA_44      0x11u
 /* RSASSA-PSS with SHA-256, MGF1 with SHA-256, salt of 32 bytes. */
 #define ID_PSS_SHA256                                                                                       \
     "\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a\x30\x34\xa0\x0f\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02" \
@@ -103,6 +106,22 @@ bp_result bp_spki_read(bp_span spki, struct bp_pubkey *ret)
         return read_point(bits, key_kind[i].type, key_kind[i].half, ret);
     }
     return BP_FAIL(UNSUPPORTED);
+}
+
+bool bp_spki_is_ml_dsa(bp_span spki)
+{
+    static const size_t size_of[] = {1312, 1952, 2592};
+    bp_rd rd = bp_rd_over(spki);
+    bp_rd in = bp_der_enter(&rd, BP_DER_SEQ);
+    const bp_span id = bp_der_get(&in, BP_DER_SEQ);
+    const bp_span bits = bp_der_get_bits(&in);
+    if (bp_failed(bp_rd_finish(&in)) || bp_failed(bp_rd_finish(&rd))) {
+        return false;
+    }
+    const bp_span stem = BP_SPAN_STR(ID_ML_DSA_STEM);
+    const bool is_one = id.n == stem.n + 1 && bp_span_equal(bp_span_sub(id, 0, stem.n), stem);
+    const uint8_t last = is_one ? id.p[stem.n] : 0;
+    return last >= ML_DSA_44 && last < ML_DSA_44 + 3 && bits.n == size_of[last - ML_DSA_44];
 }
 
 static size_t key_kind_of(const struct bp_pubkey *key)

@@ -68,5 +68,8 @@ BP_MUST_CHECK bp_result bp_x509_verify(struct bp_crypto *c, const struct bp_pubk
  *   write: NO_SPACE  *ret_len tells the room needed                     BAD_ARGUMENT  not such a key */
 BP_MUST_CHECK bp_result bp_spki_read(bp_span spki, struct bp_pubkey *ret);
 BP_MUST_CHECK bp_result bp_spki_write(const struct bp_pubkey *key, uint8_t *ret, size_t cap, size_t *ret_len);
+/* Whether it holds a key of ML-DSA (FIPS 204) as RFC 9881 has it: an identifier of one of its three sizes without parameters,
+ * and as many bytes. It is no key of port/crypto: the platform's library verifies by it where it can. */
+bool bp_spki_is_ml_dsa(bp_span spki);
 
 #endif

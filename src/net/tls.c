@@ -405,6 +405,27 @@ void bp_tls_unsent(struct bp_tls *tls, SSL *ssl)
 
 /* ---- contexts ---- */
 
+/* What both ends agree on keys by, best first: X25519 joined with ML-KEM where the library has it (OpenSSL 3.5), so that what
+ * is recorded today stays shut to a quantum computer of tomorrow. A star marks what a client sends a share of at once, so
+ * that a server of either kind answers without another round; a slash ends a rank, within which the client's share decides. */
+static const char *use_groups(SSL_CTX *ctx)
+{
+    if (SSL_CTX_set1_groups_list(ctx, "*X25519MLKEM768/*X25519:P-256/P-384") == 1) {
+        return "X25519MLKEM768";
+    }
+    ERR_clear_error();
+    return SSL_CTX_set1_groups_list(ctx, "X25519:P-256:P-384") == 1 ? "X25519" : NULL;
+}
+
+const char *bp_tls_first_group(void)
+{
+    SSL_CTX *ctx = SSL_CTX_new(TLS_method());
+    const char *name = ctx == NULL ? NULL : use_groups(ctx);
+    SSL_CTX_free(ctx);
+    ERR_clear_error();
+    return name;
+}
+
 static bp_result context_new(bool is_server, bool also_tls12, const struct bp_clock *clock, struct bp_tls **ret)
 {
     struct bp_tls *tls = calloc(1, sizeof *tls);
@@ -429,7 +450,8 @@ static bp_result context_new(bool is_server, bool also_tls12, const struct bp_cl
     const bool ok = SSL_CTX_set_num_tickets(tls->ctx, 0) == 1 &&
                     SSL_CTX_set_min_proto_version(tls->ctx, also_tls12 ? TLS1_2_VERSION : TLS1_3_VERSION) == 1 &&
                     SSL_CTX_set_max_proto_version(tls->ctx, TLS1_3_VERSION) == 1 &&
-                    SSL_CTX_set_cipher_list(tls->ctx, "ECDHE+AESGCM:ECDHE+CHACHA20") == 1;
+                    SSL_CTX_set_cipher_list(tls->ctx, "ECDHE+AESGCM:ECDHE+CHACHA20") == 1 &&
+                    use_groups(tls->ctx) != NULL;
     if (!ok) {
         bp_tls_free(tls);
         return BP_FAIL(CRYPTO);

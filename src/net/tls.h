@@ -3,7 +3,8 @@
  *
  * TLS 1.3, on request 1.2 too; no renegotiation, and resumption only where it is asked for: TLS 1.3 alone, always with a
  * fresh key agreement, a ticket is a name and nothing else, serves once, and for an hour after the full handshake.
- * Certificates travel in DER. A context owns what it was given by copy, except the callbacks' `self`. Chain building and
+ * Keys are agreed on by X25519MLKEM768 where both ends have it, by X25519, P-256 or P-384 elsewhere. Certificates travel in
+ * DER. A context owns what it was given by copy, except the callbacks' `self`. Chain building and
  * verification are OpenSSL's; what is added: anchors are exactly the given certificates, the time comes from the given
  * clock, and a hook may still say no. */
 #ifndef BP_NET_TLS_H
@@ -85,6 +86,10 @@ struct bp_tls_client_spec {
 BP_MUST_CHECK bp_result bp_tls_client_new(const struct bp_tls_client_spec *spec, struct bp_tls **ret);
 
 void bp_tls_free(struct bp_tls *tls);
+
+/* The key agreement that every context of ours puts first with this machine's library, by its name in TLS: X25519MLKEM768
+ * where the library has it, else X25519. NULL: the library failed. */
+const char *bp_tls_first_group(void);
 
 /* A connection's state machine; the caller owns it (SSL_free). For server and client of this folder. host is
  * checked against the certificate and sent as server name (an address is checked as address, and not sent).

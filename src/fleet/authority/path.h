@@ -17,7 +17,7 @@ struct bp_path_answer {
 };
 
 /* Checks that ask->leaf chains to an anchor.
- *   DENIED  the profile: ret->finding        the rest as bp_path_build; a list that breaks the profile is as if absent,
+ *   DENIED  the profile: ret->finding        the rest as bp_path_build (after UNSUPPORTED ret->found.why names the algorithm); a list that breaks the profile is as if absent,
  *   so that with is_revocation_asked the answer is BAD_SIGNATURE when no other covers the certificate */
 BP_MUST_CHECK bp_result bp_path_check(const struct bp_path_ask *ask, const struct bp_strict_policy *policy,
                                       struct bp_path_answer *ret);

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <openssl/crypto.h>
+
 #include "codec/note.h"
 #include "codec/x509.h"
 #include "fleet/authority/site.h"
@@ -14,9 +16,11 @@
 #include "fleet/proc/sandbox.h"
 #include "fleet/signer/record.h"
 #include "fleet/store/store.h"
+#include "net/tls.h"
 #include "platform/alloc.h"
 #include "platform/linux/file.h"
 #include "platform/openssl/crypto.h"
+#include "platform/openssl/path.h"
 
 #define BP_MODULE PROC
 
@@ -55,6 +59,15 @@ __attribute__((format(printf, 4, 5))) static void found(struct check *k, const c
 static const char *text_of(bp_result r)
 {
     return bp_error_text(bp_error_of(r));
+}
+
+/* What the machine's library brings that older ones do not. */
+static void check_library(struct check *k)
+{
+    const char *group = bp_tls_first_group();
+    found(k, "openssl", group != NULL, "%s: sessions agree on keys by %s where the peer can; certificates by ML-DSA are %s",
+          OpenSSL_version(OPENSSL_VERSION_STRING), group != NULL ? group : "nothing",
+          bp_path_has_ml_dsa() ? "verified" : "refused by name");
 }
 
 static void check_site(struct check *k)
@@ -369,6 +382,7 @@ int bp_check_main(int argc, char **argv)
     if (bp_failed(bp_crypto_openssl_new(16, &k.crypto))) {
         return BP_EXIT_INTERNAL;
     }
+    check_library(&k);
     check_site(&k);
     if (k.site != NULL) {
         check_keys(&k);

@@ -206,6 +206,7 @@ static bp_result verify_by(bp_span anchor, bp_span cert, int64_t now_ms)
 
 static bp_result verify(struct bp_anchors *a, X509 *cert, bp_span der, int64_t now_ms, enum bp_ek_class *ret)
 {
+    bp_result last = BP_FAIL(BAD_SIGNATURE);
     for (size_t i = 0; i < a->count; i++) {
         if (X509_NAME_cmp(X509_get_subject_name(a->one[i].cert), X509_get_issuer_name(cert)) != 0) {
             continue;
@@ -214,11 +215,13 @@ static bp_result verify(struct bp_anchors *a, X509 *cert, bp_span der, int64_t n
         if (!bp_failed(r)) {
             *ret = a->one[i].kind;
         }
-        if (!bp_is(r, BP_E_BAD_SIGNATURE)) {
+        if (bp_is(r, BP_E_UNSUPPORTED)) {
+            last = r; /* unless another of that name vouches for it */
+        } else if (!bp_is(r, BP_E_BAD_SIGNATURE)) {
             return r;
         }
     }
-    return BP_FAIL(BAD_SIGNATURE);
+    return last;
 }
 
 bp_result bp_anchors_check(struct bp_anchors *a, bp_span der, int64_t now_ms, enum bp_ek_class *ret_class,

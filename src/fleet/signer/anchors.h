@@ -28,7 +28,8 @@ size_t bp_anchors_count(const struct bp_anchors *a);
 /* Checks one endorsement certificate (bytes after it are passed over: NV areas are padded) and writes its key's
  * SubjectPublicKeyInfo, from the numbers in our one form, into ret_spki of BP_SPKI_MAX.
  *   MALFORMED  no certificate, or a key not known here     DENIED  an authority's, or one for another use
- *   BAD_SIGNATURE  it does not chain to an anchor at now_ms      NO_MEMORY, CRYPTO */
+ *   BAD_SIGNATURE  it does not chain to an anchor at now_ms
+ *   UNSUPPORTED  it would, by ML-DSA, which this machine's OpenSSL does not know      NO_MEMORY, CRYPTO */
 BP_MUST_CHECK bp_result bp_anchors_check(struct bp_anchors *a, bp_span cert, int64_t now_ms,
                                          enum bp_ek_class *ret_class, uint8_t *ret_spki, size_t *ret_spki_n);
 

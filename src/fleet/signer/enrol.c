@@ -53,6 +53,7 @@ static enum bp_ca_rule check_certificate(struct bp_ca_signer *s, bp_span cert, s
         return bp_is(r, BP_E_MALFORMED)       ? BP_CA_EK_CERT_FORM
                : bp_is(r, BP_E_DENIED)        ? BP_CA_EK_CERT_USE
                : bp_is(r, BP_E_BAD_SIGNATURE) ? BP_CA_EK_CHAIN
+               : bp_is(r, BP_E_UNSUPPORTED)   ? BP_CA_EK_CHAIN_ML_DSA
                                               : BP_CA_INTERNAL;
     }
     if (bp_failed(bp_spki_write(&e->key, own, sizeof own, &own_n))) {

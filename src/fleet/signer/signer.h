@@ -101,6 +101,7 @@ void bp_log_signer_answer(struct bp_log_signer *s, bp_span op, bp_span body, str
     X(EK_CERT_FORM, "ek-certificate-form", NOT_GENUINE)                                                                \
     X(EK_CERT_USE, "ek-certificate-is-not-for-an-ek", NOT_GENUINE)                                                     \
     X(EK_CHAIN, "ek-chain-ends-at-no-anchor", NOT_GENUINE)                                                             \
+    X(EK_CHAIN_ML_DSA, "ek-chain-by-ml-dsa-which-openssl-here-does-not-know", NOT_GENUINE)                             \
     X(EK_KEY, "ek-is-not-the-certified-key", NOT_GENUINE)                                                              \
     X(PENDING_FULL, "credentials-open", BUSY)                                                                          \
     X(BIND_NONE, "credential-unknown-or-spent", ACTIVATION)                                                            \

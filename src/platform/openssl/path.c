@@ -24,6 +24,7 @@ struct search {
     void *self;
     bp_result refusal; /* the judge's last no */
     int error;         /* OpenSSL's, that ret->why tells */
+    const char *young; /* an algorithm that OpenSSL is too old for, on the first path that fell with one */
     struct bp_path_found *ret;
 };
 
@@ -224,6 +225,55 @@ static void tell(struct search *s, int error)
     }
 }
 
+bool bp_path_has_ml_dsa(void)
+{
+    EVP_SIGNATURE *alg = EVP_SIGNATURE_fetch(NULL, "ML-DSA-65", NULL);
+    const bool has = alg != NULL;
+    EVP_SIGNATURE_free(alg);
+    ERR_clear_error();
+    return has;
+}
+
+/* RFC 9881 names them by their dotted numbers; a library that does not know them has no other name. */
+static const char *young_name(const ASN1_OBJECT *id)
+{
+    static const struct {
+        const char *oid, *why;
+    } names[] = {
+        {"2.16.840.1.101.3.4.3.17", "ML-DSA-44 is not known to this machine's OpenSSL (it is since 3.5)"},
+        {"2.16.840.1.101.3.4.3.18", "ML-DSA-65 is not known to this machine's OpenSSL (it is since 3.5)"},
+        {"2.16.840.1.101.3.4.3.19", "ML-DSA-87 is not known to this machine's OpenSSL (it is since 3.5)"},
+    };
+    char oid[64] = "";
+    (void)OBJ_obj2txt(oid, sizeof oid, id, 1);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(oid, names[i].oid) == 0) {
+            return names[i].why;
+        }
+    }
+    return NULL;
+}
+
+/* Why no library of this age can say yes to a chain; NULL when that is not the reason. */
+static const char *young_in(STACK_OF(X509) *chain)
+{
+    const char *why = NULL;
+    if (bp_path_has_ml_dsa()) {
+        return NULL;
+    }
+    for (int i = 0; i < sk_X509_num(chain) && why == NULL; i++) {
+        const X509 *cert = sk_X509_value(chain, i);
+        const ASN1_OBJECT *by = NULL;
+        ASN1_OBJECT *key = NULL;
+        X509_ALGOR_get0(&by, NULL, NULL, X509_get0_tbs_sigalg(cert));
+        why = by == NULL ? NULL : young_name(by);
+        if (why == NULL && X509_PUBKEY_get0_param(&key, NULL, NULL, NULL, X509_get_X509_PUBKEY(cert)) == 1) {
+            why = young_name(key);
+        }
+    }
+    return why;
+}
+
 /* Runs OpenSSL, then the judge. *ret_culprit: the certificate that the path fell for, NULL when there is none to leave out. */
 static bp_result verify(struct search *s, X509_STORE_CTX *ctx, size_t anchor, X509 **ret_culprit)
 {
@@ -241,6 +291,9 @@ static bp_result verify(struct search *s, X509_STORE_CTX *ctx, size_t anchor, X5
         tell(s, X509_STORE_CTX_get_error(ctx));
     }
     STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(ctx);
+    if (bp_is(r, BP_E_BAD_SIGNATURE) && s->young == NULL) {
+        s->young = young_in(chain);
+    }
     *ret_culprit = bp_failed(r) && at > 0 && at < (size_t)sk_X509_num(chain) ? sk_X509_value(chain, (int)at) : NULL;
     return r;
 }
@@ -322,9 +375,12 @@ bp_result bp_path_build(const struct bp_path_ask *ask, bp_path_judge *judge, voi
         }
         if (bp_is(r, BP_E_BAD_SIGNATURE) && bp_failed(s->refusal)) {
             r = s->refusal; /* nearer to a path than what was tried after it */
+        } else if (bp_is(r, BP_E_BAD_SIGNATURE) && s->young != NULL) {
+            r = BP_FAIL(UNSUPPORTED);
+            ret->why = s->young;
         }
     }
-    ret->why = bp_is(r, BP_E_BAD_SIGNATURE) ? ret->why : NULL;
+    ret->why = bp_is(r, BP_E_BAD_SIGNATURE) || bp_is(r, BP_E_UNSUPPORTED) ? ret->why : NULL;
     drop_all(s);
     bp_free(s);
     ERR_clear_error();

@@ -46,8 +46,12 @@ struct bp_path_found {
     bp_span certs[BP_PATH_CERTS_MAX]; /* leaf first, anchor last */
     size_t n;
     size_t anchor;   /* its place in the caller's list */
-    const char *why; /* after BAD_SIGNATURE: what OpenSSL said of the likeliest path; static text; else NULL */
+    /* After BAD_SIGNATURE what OpenSSL said of the likeliest path, after UNSUPPORTED which algorithm; static text; else NULL. */
+    const char *why;
 };
+
+/* Whether this machine's OpenSSL verifies ML-DSA (FIPS 204), which is there since 3.5. */
+bool bp_path_has_ml_dsa(void);
 
 /* Says whether a path stands. *ret_at: the certificate that it fell for. */
 typedef bp_result bp_path_judge(void *self, const bp_span *certs, size_t n, size_t *ret_at);
@@ -55,6 +59,7 @@ typedef bp_result bp_path_judge(void *self, const bp_span *certs, size_t n, size
 /* Finds the first path that OpenSSL and the judge accept.
  *   MALFORMED      the leaf, an anchor or a list is not one (an intermediate that is not one is left out)
  *   BAD_SIGNATURE  OpenSSL found no path that stands; ret->why      what the judge said last, when it had one to judge
+ *   UNSUPPORTED    what it found is signed with or holds an algorithm that this OpenSSL does not know; ret->why names it
  *   LIMIT          more or longer inputs than above                BAD_ARGUMENT  a policy or name that is none
  *   NO_MEMORY CRYPTO */
 BP_MUST_CHECK bp_result bp_path_build(const struct bp_path_ask *ask, bp_path_judge *judge, void *self,

@@ -129,6 +129,61 @@ BP_CASE(request_proves_possession)
     test_key_done(&k);
 }
 
+/* SubjectPublicKeyInfo around an identifier and n bytes of key. */
+static bp_span put_spki(uint8_t *room, size_t cap, bp_span id, uint8_t unused, size_t n)
+{
+    static const uint8_t key[2600];
+    bp_wr wr = bp_wr_over(room, cap);
+    bp_der_put_head(&wr, BP_DER_SEQ, bp_der_size(id.n) + bp_der_size(1 + n));
+    bp_der_put(&wr, BP_DER_SEQ, id);
+    bp_der_put_head(&wr, BP_DER_BITS, 1 + n);
+    bp_wr_u8(&wr, unused);
+    bp_wr_bytes(&wr, bp_span_of(key, n));
+    return bp_wr_span(&wr);
+}
+
+static void ml_dsa_keys(void)
+{
+    static const struct {
+        const char *name;
+        uint8_t last, unused;
+        const char *more; /* after the identifier */
+        size_t n;
+        bool is_one;
+    } rows[] = {
+        {"44", 0x11, 0, "", 1312, true},
+        {"65", 0x12, 0, "", 1952, true},
+        {"87", 0x13, 0, "", 2592, true},
+        {"of_no_bytes", 0x11, 0, "", 0, false},
+        {"a_byte_short", 0x12, 0, "", 1951, false},
+        {"a_byte_long", 0x12, 0, "", 1953, false},
+        {"of_the_next_size", 0x11, 0, "", 1952, false},
+        {"with_parameters", 0x11, 0, "\x05\x00", 1312, false},
+        {"bits_left_over", 0x11, 1, "", 1312, false},
+        {"below_the_three", 0x10, 0, "", 1312, false},
+        {"above_the_three", 0x14, 0, "", 2592, false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        uint8_t id[16] = "\x06\x09\x60\x86\x48\x01\x65\x03\x04\x03";
+        static uint8_t room[2700];
+        char name[48];
+        struct bp_pubkey key;
+        const size_t more = strlen(rows[i].more) == 0 ? 0 : 2;
+        bp_case_begin();
+        id[10] = rows[i].last;
+        memcpy(id + 11, rows[i].more, more);
+        const bp_span spki = put_spki(room, sizeof room, bp_span_of(id, 11 + more), rows[i].unused, rows[i].n);
+        BP_CHECK(bp_spki_is_ml_dsa(spki) == rows[i].is_one);
+        BP_CHECK(bp_failed(bp_spki_read(spki, &key))); /* it is none of port/crypto */
+        for (size_t cut = 0; cut < spki.n; cut++) {
+            BP_CHECK(!bp_spki_is_ml_dsa(bp_span_sub(spki, 0, cut)));
+        }
+        BP_CHECK(!bp_spki_is_ml_dsa(bp_span_of(room, spki.n + 1)));
+        snprintf(name, sizeof name, "ml_dsa_%s", rows[i].name);
+        bp_case_end(name);
+    }
+}
+
 static void start(void)
 {
     BP_CHECK(!bp_failed(bp_crypto_openssl_new(8, &crypto)));
@@ -140,4 +195,5 @@ BP_SUITE(x509,
     BP_TABLE(certificates)
     BP_RUN(an_extension_twice_is_refused)
     BP_RUN(request_proves_possession)
+    BP_TABLE(ml_dsa_keys)
     bp_crypto_openssl_free(crypto);)

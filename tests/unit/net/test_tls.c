@@ -483,6 +483,9 @@ static void counterparts(void)
         {"s_client_alpn_none_tls13",
          "printf 'GET / HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n' | openssl s_client -quiet "
          "-ign_eof -tls1_3 -CAfile root.pem -verify_return_error -connect 127.0.0.1:%u", "hello", 0},
+        {"s_client_of_an_older_group",
+         "printf 'GET / HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n' | openssl s_client -quiet "
+         "-ign_eof -groups P-384 -CAfile root.pem -verify_return_error -connect 127.0.0.1:%u", "hello", 0},
         {"s_client_tls11_refused", "openssl s_client -tls1_1 -cipher ALL:@SECLEVEL=0 -connect 127.0.0.1:%u", "", 1},
         {"s_client_no_ticket",
          "printf 'GET / HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n' | openssl s_client -ign_eof "
@@ -521,6 +524,25 @@ static void counterparts(void)
     bp_tls_free(tls);
 }
 
+BP_CASE(keys_are_agreed_on_by_the_best_of_both)
+{
+    struct bp_tls *tls = fx_server_tls(BP_TLS_ASK_NEVER, false, NULL, NULL);
+    struct bp_tls *ctls = fx_client_tls(NULL, false);
+    const char *first = bp_tls_first_group();
+    BP_NEED(begin(tls) && first != NULL);
+    SSL *ssl = fx_tls(fx_dial(app.port), ctls, "localhost");
+    BP_NEED(ssl != NULL);
+    const char *name = SSL_group_to_name(ssl, (int)SSL_get_negotiated_group(ssl));
+    BP_CHECK(name != NULL && OPENSSL_strcasecmp(name, first) == 0);
+    BP_CHECK(strcmp(first, OpenSSL_version_num() >= 0x30500000ul ? "X25519MLKEM768" : "X25519") == 0);
+    const int fd = SSL_get_fd(ssl);
+    SSL_free(ssl);
+    close(fd);
+    end();
+    bp_tls_free(tls);
+    bp_tls_free(ctls);
+}
+
 BP_CASE(certificates_are_read)
 {
     uint8_t buf[4096], pem[8192];
@@ -546,4 +568,4 @@ BP_CASE(certificates_are_read)
 BP_SUITE(tls, BP_RUN(device_is_known_by_its_certificate) BP_RUN(exporter_differs_by_connection)
     BP_TABLE(who_is_refused) BP_RUN(server_is_checked) BP_RUN(time_comes_from_the_clock) BP_RUN(server_key_elsewhere)
     BP_RUN(client_key_elsewhere) BP_RUN(name_chooses_the_context) BP_TABLE(specs_refused) BP_TABLE(counterparts)
-    BP_RUN(certificates_are_read))
+    BP_RUN(keys_are_agreed_on_by_the_best_of_both) BP_RUN(certificates_are_read))

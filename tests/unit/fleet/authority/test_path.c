@@ -7,6 +7,7 @@
 #include "pki/x509.h"
 #include "platform/alloc.h"
 #include "platform/linux/entropy.h"
+#include "platform/linux/file.h"
 #include "platform/openssl/key.h"
 #include "unit/signer.h"
 
@@ -413,6 +414,89 @@ BP_CASE(revocation_by_our_own_lists)
     bp_key_free(end.key);
 }
 
+/* -- ML-DSA: certificates that ml_dsa/make wrote with a library that knows it -- */
+
+static bp_span from_file(const char *name)
+{
+    static uint8_t files[5][10240];
+    static size_t count;
+    char path[512];
+    uint8_t *bytes = NULL;
+    size_t n = 0;
+    snprintf(path, sizeof path, "%s/%s.der", ML_DSA_DIR, name);
+    if (!BP_CHECK(count < 5 && !bp_failed(bp_file_read(path, BP_FILE_PUBLIC, sizeof files[0], &bytes, &n)))) {
+        return BP_SPAN_EMPTY;
+    }
+    memcpy(files[count], bytes, n);
+    bp_free(bytes);
+    return bp_span_of(files[count++], n);
+}
+
+static struct {
+    bp_span root, mid, leaf, plain, young; /* by 65, of 44; by 44, of P-256; an anchor of P-256, and of 87 by it */
+} pq;
+
+/* Verified where the library can; refused by the algorithm's name where not. */
+static void answers(const struct bp_path_ask *ask, const struct bp_strict_policy *policy, const char *name)
+{
+    struct bp_path_answer a;
+    const bp_result r = bp_path_check(ask, policy, &a);
+    if (bp_path_has_ml_dsa()) {
+        BP_CHECK(!bp_failed(r) && a.found.why == NULL);
+    } else {
+        BP_CHECK(bp_is(r, BP_E_UNSUPPORTED) && a.found.why != NULL && strstr(a.found.why, name) == a.found.why);
+    }
+    BP_CHECK(ERR_peek_error() == 0);
+}
+
+BP_CASE(ml_dsa_is_verified_or_named)
+{
+    const struct bp_strict_policy authorities = {.anchor_is_judged = true, .leaf_may_be_ca = true};
+    pq.root = from_file("root65");
+    pq.mid = from_file("mid44");
+    pq.leaf = from_file("leaf");
+    pq.plain = from_file("plain");
+    pq.young = from_file("leaf87");
+    struct bp_path_ask ask = {.leaf = pq.leaf, .anchors = &pq.root, .anchor_n = 1, .others = &pq.mid, .other_n = 1, .now_s = NOW};
+    answers(&ask, &whole, "ML-DSA-44 ");
+    ask = (struct bp_path_ask){.leaf = pq.mid, .anchors = &pq.root, .anchor_n = 1, .now_s = NOW};
+    answers(&ask, &authorities, "ML-DSA-65 ");
+    ask = (struct bp_path_ask){.leaf = pq.young, .anchors = &pq.plain, .anchor_n = 1, .now_s = NOW};
+    answers(&ask, &whole, "ML-DSA-87 ");
+}
+
+BP_CASE(ml_dsa_is_read_and_keeps_the_profile)
+{
+    struct bp_x509 x;
+    struct bp_strict_finding f;
+    const bp_span path[] = {pq.leaf, pq.mid, pq.root}, young[] = {pq.young, pq.plain};
+    BP_CHECK(!bp_failed(bp_strict_path(path, 3, &whole, &f)) && !bp_failed(bp_strict_path(young, 2, &whole, &f)));
+    BP_NEED(!bp_failed(bp_x509_read(pq.mid, &x)));
+    BP_CHECK(x.alg == BP_SIG_NONE && x.key.type == BP_KEY_NONE && bp_spki_is_ml_dsa(x.spki));
+    BP_CHECK(bp_is(bp_x509_verify(crypto, &x.key, x.alg, x.tbs, x.signature), BP_E_UNSUPPORTED));
+}
+
+BP_CASE(ml_dsa_changed_is_refused)
+{
+    struct bp_path_answer a;
+    static uint8_t copy[10240];
+    struct bp_path_ask ask = {.leaf = bp_span_of(copy, pq.leaf.n), .anchors = &pq.root, .anchor_n = 1, .others = &pq.mid,
+                              .other_n = 1, .now_s = NOW};
+    memcpy(copy, pq.leaf.p, pq.leaf.n);
+    for (size_t bit = 0; bit < 8 * pq.leaf.n; bit += 131) { /* prime to 8: every place of a byte is met */
+        copy[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        BP_CHECK(bp_failed(bp_path_check(&ask, &whole, &a)));
+        copy[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+    ask.anchors = &pq.plain;
+    BP_CHECK(bp_failed(bp_path_check(&ask, &whole, &a)));
+    /* What falls for another reason, with none of it on the path, is not laid on it. */
+    begin();
+    ask = plain();
+    ask.others = &pq.mid;
+    BP_CHECK(bp_is(bp_path_check(&ask, &whole, &a), BP_E_BAD_SIGNATURE) && strstr(a.found.why, "ML-DSA") == NULL);
+}
+
 static bool start(void)
 {
     return test_key_make(&root_key, BP_SIG_ES256) && test_key_make(&mid_key, BP_SIG_ES256) &&
@@ -439,4 +523,6 @@ BP_SUITE(path, BP_RUN(keys_are_made) BP_RUN(a_good_path_is_told) BP_RUN(another_
                        BP_RUN(an_intermediate_may_be_the_anchor) BP_RUN(what_is_no_certificate_is_malformed)
                            BP_RUN(every_flipped_bit_of_the_leaf_is_refused) BP_RUN(bounds) BP_RUN(time_is_the_callers)
                                BP_RUN(purpose_and_name) BP_RUN(refused_allocation_is_an_error)
-                                   BP_RUN(what_we_issue_keeps_the_profile) BP_RUN(revocation_by_our_own_lists) stop();)
+                                   BP_RUN(what_we_issue_keeps_the_profile) BP_RUN(revocation_by_our_own_lists)
+                                       BP_RUN(ml_dsa_is_verified_or_named) BP_RUN(ml_dsa_is_read_and_keeps_the_profile)
+                                           BP_RUN(ml_dsa_changed_is_refused) stop();)

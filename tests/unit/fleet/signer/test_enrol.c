@@ -10,11 +10,14 @@
 #include "fleet/signer/signer.h"
 #include "harness.h"
 #include "platform/alloc.h"
+#include "platform/openssl/path.h"
 #include "unit/fleet/signer/chip.h"
 #include "unit/fleet/signer/plant.h"
 
 #include <stdio.h>
 #include <unistd.h>
+
+#include <openssl/pem.h>
 
 static struct plant plant;
 static struct maker virtual_maker, discrete_maker, unknown_maker;
@@ -631,6 +634,41 @@ BP_CASE(malformed_and_unknown_requests)
     BP_CHECK(is_refused(BP_CA_OP, BP_P_UNSUPPORTED));
 }
 
+static X509 *ml_dsa_cert(const char *name)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s.der", ML_DSA_DIR, name);
+    FILE *f = fopen(path, "rb");
+    X509 *x = f == NULL ? NULL : d2i_X509_fp(f, NULL);
+    BP_CHECK(x != NULL && fclose(f) == 0);
+    return x;
+}
+
+/* A maker whose authority signs by ML-DSA: with a library that verifies it the chain stands, and the key is seen to be
+ * another than the chip's; with an older one the refusal says that the library is the reason. */
+BP_CASE(a_maker_by_ml_dsa)
+{
+    const char *path = plant_at(&plant, "anchors/discrete-ml-dsa.pem");
+    uint8_t der[8192];
+    unsigned char *at = der;
+    X509 *maker = ml_dsa_cert("mid44"), *cert = ml_dsa_cert("ek");
+    BP_NEED(maker != NULL && cert != NULL);
+    FILE *f = fopen(path, "w");
+    BP_NEED(f != NULL && PEM_write_X509(f, maker) == 1 && fclose(f) == 0);
+    const int n = i2d_X509(cert, NULL) <= (int)sizeof der ? i2d_X509(cert, &at) : 0;
+    X509_free(maker);
+    X509_free(cert);
+    bp_ca_signer_free(ca);
+    ca = NULL;
+    BP_NEED(n > 0 && !bp_failed(bp_ca_signer_new(plant.site, plant.crypto, &entropy, &plant.clock, &ca)));
+    struct bp_msg_credential m = {.ak = bp_span_of(ak.pub, ak.pub_n), .eks = 1};
+    m.ek[0] = as_message(&p256);
+    m.ek[0].cert = bp_span_of(der, (size_t)n);
+    ask_credential(&m);
+    BP_CHECK(is_refused(bp_path_has_ml_dsa() ? BP_CA_EK_KEY : BP_CA_EK_CHAIN_ML_DSA, BP_P_NOT_GENUINE));
+    BP_CHECK(unlink(plant_at(&plant, "anchors/discrete-ml-dsa.pem")) == 0); /* the path was that call's */
+}
+
 BP_CASE(bad_anchor_files)
 {
     struct bp_ca_signer *other = NULL;
@@ -691,5 +729,6 @@ BP_SUITE(enrol,
     BP_RUN(another_device_or_key_is_not_bound)
     BP_RUN(open_credentials_are_bounded)
     BP_RUN(malformed_and_unknown_requests)
+    BP_RUN(a_maker_by_ml_dsa)
     BP_RUN(bad_anchor_files)
     clean();)
