@@ -56,10 +56,14 @@ enum bp_outcome bp_agent_say_root(struct bp_agent *a, bp_result r, const struct 
 enum bp_outcome bp_agent_say_call(struct bp_agent *a, bp_result r, const struct bp_remote *s, const char *doing)
 {
     const char *detail = s != NULL ? bp_remote_trace(s) : "";
-    const char *next = bp_is(r, BP_E_DENIED) ? "Check the anchor, the server's name and the clock"
-                                             : "Check that the server runs and can be reached";
-    return bp_agent_say(a, BP_FAILED, "%s: no answer from %s: %s%s%s. %s.", doing, a->dev.host,
-                        bp_error_text(bp_error_of(r)), detail[0] != '\0' ? ": " : "", detail, next);
+    char at[BP_TIME_ROOM];
+    if (bp_is(r, BP_E_DENIED)) {
+        bp_agent_time(bp_agent_now_s(a), at);
+        return bp_agent_say(a, BP_FAILED, "%s: no answer from %s: %s%s%s. Check the anchor, the server's name and the clock (%s).",
+                            doing, a->dev.host, bp_error_text(bp_error_of(r)), detail[0] != '\0' ? ": " : "", detail, at);
+    }
+    return bp_agent_say(a, BP_FAILED, "%s: no answer from %s: %s%s%s. Check that the server runs and can be reached.", doing,
+                        a->dev.host, bp_error_text(bp_error_of(r)), detail[0] != '\0' ? ": " : "", detail);
 }
 
 enum bp_outcome bp_agent_say_reply(struct bp_agent *a, const struct bp_reply *reply, const char *doing)
@@ -101,10 +105,22 @@ static enum bp_outcome say_state(struct bp_agent *a, bp_result r, const char *di
     return bp_agent_say(a, BP_FAILED, "%s: %s.", dir, bp_error_text(bp_error_of(r)));
 }
 
+static int64_t running_ms(void *self)
+{
+    return bp_agent_now_s(self) * 1000;
+}
+
+static int64_t running_mono_ms(void *self)
+{
+    const struct bp_agent *a = self;
+    return bp_mono_ms(&a->clock);
+}
+
 enum bp_outcome bp_agent_open(struct bp_agent *a, const char *dir, bool make)
 {
     *a = (struct bp_agent){.at = BP_SLOTS};
     a->clock = bp_clock_linux();
+    a->running = (struct bp_clock){a, running_ms, running_mono_ms};
     a->entropy = bp_entropy_linux();
     bp_result r = bp_crypto_openssl_new(CACHE_KEYS, &a->crypto);
     if (bp_failed(r)) {
@@ -335,7 +351,8 @@ enum bp_outcome bp_agent_connect(struct bp_agent *a, struct bp_agent_signer *sig
                                         .anchor = bp_span_of(a->dev.anchor, a->dev.anchor_n),
                                         .cert = bp_span_of(signer->slot->cert, signer->slot->cert_n),
                                         .key = &key,
-                                        .clock = &a->clock};
+                                        .clock = &a->running,
+                                        .resumes = true};
     const bp_result r = bp_remote_new(&spec, ret);
     return bp_failed(r) ? bp_agent_say(a, BP_FAILED, "preparing TLS: %s.", bp_error_text(bp_error_of(r))) : BP_DONE;
 }
@@ -409,18 +426,24 @@ enum bp_outcome bp_agent_take_answer(struct bp_agent *a, bp_span body, const str
     a->seq = answer.seq;
     a->issued_ms = answer.issued_ms;
     a->has_nonce = true;
+    /* It could not tell any more: what it held of ours may be gone, and the next evidence is whole. */
+    const bool is_lost = a->has_answer && a->tier != 0 && answer.tier == 0;
     a->has_answer = true;
     a->tier = answer.tier;
     a->due_ms = answer.due_ms;
     a->renew = answer.renew;
     a->has_window = answer.has_window;
     a->window = (struct bp_renewal){answer.renew_from_s, answer.renew_until_s};
+    a->since_s = answer.since_s;
     (void)copy_text(answer.reason, a->reason, sizeof a->reason);
     (void)copy_text(answer.state, a->life, sizeof a->life);
     a->server_ms = answer.time_ms;
     a->server_at_mono = bp_mono_ms(&a->clock);
     keep_head(a, answer.head);
     bp_held_update(&a->held, after, answer.held_log, answer.held_ima);
+    if (is_lost) {
+        a->held = (struct bp_held){0};
+    }
     return BP_DONE;
 }
 
@@ -514,12 +537,31 @@ enum bp_outcome bp_agent_certify(struct bp_agent *a, const char *target, struct 
     return o;
 }
 
+/* When the anchor was made; 0: there is none yet. */
+static int64_t anchor_from_s(const struct bp_agent *a)
+{
+    struct bp_x509 anchor;
+    return a->dev.anchor_n > 0 && !bp_failed(bp_x509_read(bp_span_of(a->dev.anchor, a->dev.anchor_n), &anchor))
+               ? anchor.not_before_s
+               : 0;
+}
+
 int64_t bp_agent_now_s(const struct bp_agent *a)
 {
-    if (a->server_ms != 0) {
+    if (a->server_ms != 0 && !a->by_system) {
         return (a->server_ms + bp_mono_ms(&a->clock) - a->server_at_mono) / 1000;
     }
-    return bp_wall_ms(&a->clock) / 1000;
+    const int64_t system_s = bp_wall_ms(&a->clock) / 1000;
+    const int64_t least_s = anchor_from_s(a);
+    if (system_s >= least_s) {
+        return system_s;
+    }
+    return a->not_before_s > least_s ? a->not_before_s : least_s;
+}
+
+int64_t bp_agent_clock_off_s(const struct bp_agent *a)
+{
+    return a->server_ms != 0 ? bp_wall_ms(&a->clock) / 1000 - bp_agent_now_s(a) : 0;
 }
 
 /* --- small things --- */

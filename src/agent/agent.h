@@ -39,6 +39,7 @@ struct bp_agent {
     struct bp_rot *rot;
     struct bp_crypto *crypto;
     struct bp_clock clock;
+    struct bp_clock running; /* bp_agent_now_s, for whoever wants a clock; it points here */
     struct bp_entropy entropy;
     struct bp_agent_device dev;
     /* The credential in use. */
@@ -56,6 +57,7 @@ struct bp_agent {
     uint64_t seq;
     int64_t issued_ms;
     int64_t server_ms, server_at_mono; /* what time the server said it is, and when; 0: not yet */
+    bool by_system; /* the system's clock counts for now: with the server's we got nowhere */
     char said[1024];
     void (*tell)(const char *line); /* told what is being waited for; NULL: nobody */
     /* The last answer. */
@@ -64,6 +66,7 @@ struct bp_agent {
     bool renew;
     bool has_window; /* in which the server wants the certificate renewed */
     struct bp_renewal window;
+    int64_t since_s; /* the end of the server's last long absence, by its clock; 0: it had none of late */
     uint32_t retry_after_s; /* of the last refusal that said so; 0: none did since the last success */
     char reason[BP_DEVICE_TEXT_MAX + 1], life[64];
     enum bp_lockout_stage lockout; /* as bp_agent_escrow left it */
@@ -120,8 +123,11 @@ enum bp_outcome bp_agent_attest(struct bp_agent *a, const struct bp_collect_key 
 enum bp_outcome bp_agent_take_answer(struct bp_agent *a, bp_span body, const struct bp_held *after);
 void bp_agent_collector(const struct bp_agent *a, struct bp_collector *ret);
 
-/* What the agent holds the time to be, in seconds: the server's, run on; before any answer the system's. */
+/* What the agent holds the time to be, in seconds: the server's, run on; before any answer the system's, unless that is before
+ * the anchor was made. Then there is no clock, and it is as late as the anchor and our own certificate at least are. */
 int64_t bp_agent_now_s(const struct bp_agent *a);
+/* By how much the system's clock is ahead of the server's; 0 before any answer. */
+int64_t bp_agent_clock_off_s(const struct bp_agent *a);
 const char *bp_tier_name(uint32_t tier);
 /* Does nothing for so long. */
 BP_MUST_CHECK bp_result bp_agent_wait(uint32_t ms);
@@ -167,9 +173,9 @@ enum bp_outcome bp_agent_promote(struct bp_agent *a, enum bp_slot_name at);
 enum bp_outcome bp_agent_service_get(struct bp_agent *a, const char *name);
 /* The same for every service whose certificate is missing or due; goes on after a failure and tells the last one. */
 enum bp_outcome bp_agent_services(struct bp_agent *a, uint32_t *ret_renewed);
-/* When a certificate of an application is to be renewed, and when it ends. False: it does not read. */
-bool bp_agent_service_times(struct bp_crypto *c, bp_span device_id, const struct bp_agent_service *v, int64_t *ret_renew_s,
-                            int64_t *ret_until_s);
+/* When a certificate of an application is to be renewed, and when it ends; since_s as bp_agent's. False: it does not read. */
+bool bp_agent_service_times(struct bp_crypto *c, bp_span device_id, const struct bp_agent_service *v, int64_t since_s,
+                            int64_t *ret_renew_s, int64_t *ret_until_s);
 /* Makes the folder where it is not there.   BAD_ARGUMENT  not absolute, or too long    DENIED, IO */
 BP_MUST_CHECK bp_result bp_agent_service_folder(const char *folder);
 /* Takes every service and its files away: its keys were certified for the owner of before.   IO, DENIED */

@@ -173,7 +173,7 @@ static enum bp_outcome anchor_from_hash(struct bp_agent *a, const char *hex)
         return bp_agent_say(a, BP_USAGE, "--anchor sha256:%s: not 64 lower-case hex digits.", hex);
     }
     const struct bp_remote_spec spec = {
-        .host = a->dev.host, .connect = a->dev.connect, .port = a->dev.enrol_port, .anchor_sha256 = want};
+        .host = a->dev.host, .connect = a->dev.connect, .port = a->dev.enrol_port, .anchor_sha256 = want, .clock = &a->running};
     bp_result r = bp_remote_new(&spec, &server);
     if (!bp_failed(r)) {
         r = bp_remote_call(server, "/bedplate/v1/anchor", NULL, BP_SPAN_EMPTY, &reply);
@@ -616,7 +616,8 @@ static enum bp_outcome make_contact(struct contact *c)
     const struct bp_remote_spec spec = {.host = a->dev.host,
                                         .connect = a->dev.connect,
                                         .port = a->dev.enrol_port,
-                                        .anchor = bp_span_of(a->dev.anchor, a->dev.anchor_n)};
+                                        .anchor = bp_span_of(a->dev.anchor, a->dev.anchor_n),
+                                        .clock = &a->running};
     const bp_result r = bp_remote_new(&spec, &c->server);
     if (bp_failed(r)) {
         return bp_agent_say(a, BP_FAILED, "preparing TLS: %s.", bp_error_text(bp_error_of(r)));

@@ -542,7 +542,7 @@ static void print_service(const struct options *o, struct bp_crypto *c, const st
     int64_t until = 0;
     char renew[BP_TIME_ROOM] = "";
     char ends[BP_TIME_ROOM] = "";
-    const bool has = bp_agent_service_times(c, BP_SPAN_OF(d->id), v, &at, &until);
+    const bool has = bp_agent_service_times(c, BP_SPAN_OF(d->id), v, 0, &at, &until);
     if (has) {
         bp_agent_time(at, renew);
         bp_agent_time(until, ends);

@@ -383,7 +383,8 @@ static enum bp_outcome leave(struct bp_agent *a, struct bp_agent_owner *o)
     const struct bp_remote_spec spec = {.host = a->dev.host,
                                         .connect = a->dev.connect,
                                         .port = a->dev.enrol_port,
-                                        .anchor = bp_span_of(a->dev.anchor, a->dev.anchor_n)};
+                                        .anchor = bp_span_of(a->dev.anchor, a->dev.anchor_n),
+                                        .clock = &a->running};
     enum bp_outcome out = erase(a);
     if (out != BP_DONE) {
         return out;
@@ -419,7 +420,8 @@ static enum bp_outcome is_given_away(struct bp_agent *a, struct bp_agent_owner *
     const struct bp_remote_spec spec = {.host = a->dev.host,
                                         .connect = a->dev.connect,
                                         .port = a->dev.enrol_port,
-                                        .anchor = bp_span_of(a->dev.anchor, a->dev.anchor_n)};
+                                        .anchor = bp_span_of(a->dev.anchor, a->dev.anchor_n),
+                                        .clock = &a->running};
     const bp_result r = bp_remote_new(&spec, &server);
     enum bp_outcome out = bp_failed(r) ? bp_agent_say(a, BP_FAILED, "preparing TLS failed.")
                                        : fetch(a, server, o, a->dev.id, false, &x);

@@ -27,7 +27,7 @@ bp_result bp_remote_new(const struct bp_remote_spec *spec, struct bp_remote **re
         .anchor_count = spec->anchor.n != 0 ? 1 : 0,
         .anchor_sha256 = spec->anchor.n != 0 ? NULL : spec->anchor_sha256,
         .is_unproven = spec->is_unproven,
-        .resumes = spec->clock != NULL,
+        .resumes = spec->resumes,
         .clock = spec->clock};
     struct bp_remote *s = bp_alloc(sizeof *s);
     if (s == NULL) {

@@ -22,7 +22,8 @@ struct bp_remote_spec {
     bool is_unproven;             /* nothing: only for what proves itself */
     bp_span cert;                 /* our certificate, DER; empty: none */
     const struct bp_tls_key *key; /* its key */
-    const struct bp_clock *clock; /* not NULL: the newest TLS session is kept, in memory, and offered at the next connection */
+    const struct bp_clock *clock; /* by which the server's certificate is judged; NULL: the system's. Copied */
+    bool resumes; /* the newest TLS session is kept, in memory, and offered at the next connection; needs the clock */
 };
 
 struct bp_remote;

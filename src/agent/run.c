@@ -18,6 +18,9 @@
 #define KEEP_LAST_MS   (3600 * 1000)
 #define RENEW_FIRST_MS 5000
 #define ESCROW_MS      (3600 * 1000) /* until the next try, where one failed */
+#define EARLY_S        3600 /* a certificate begins a little before its server's clock; more is another time */
+#define DOUBT          2u   /* failures in a row, from which on our own clock is not the only one that is asked */
+#define OFF_S          3600 /* a clock that is told of */
 
 struct life {
     struct bp_agent *a;
@@ -36,6 +39,7 @@ struct life {
     enum bp_outcome outcome;
     bool was_told; /* kept_line is a problem that was told */
     bool is_asked; /* a person wants a new certificate now */
+    bool is_off_told; /* that the system's clock is wrong */
     bool is_leaving; /* keys are erased, and the owner of before is still to be told */
     bool has_left; /* the device is another owner's: there is nothing to do any more */
 };
@@ -77,15 +81,19 @@ static void tell_verdict(struct life *l)
     }
 }
 
-/* The server's window, or our own rule; never so late that a few refusals would let the certificate run out. */
+/* The server's window, or our own rule; never so late that a few refusals would let the certificate run out. Past that point
+ * only what the server's absence held back is spread, over no more than half of what is left. */
 static struct bp_renewal window_of(const struct bp_agent *a)
 {
     struct bp_renewal w = bp_renewal_window(a->not_before_s, a->not_after_s, BP_RENEW_FROM, BP_RENEW_UNTIL);
-    const struct bp_renewal most = bp_renewal_window(a->not_before_s, a->not_after_s, 900, 900);
+    int64_t last_s = bp_renewal_window(a->not_before_s, a->not_after_s, 900, 900).until_s;
+    if (a->since_s > last_s && a->since_s < a->not_after_s) {
+        last_s = a->since_s + (a->not_after_s - a->since_s) / 2;
+    }
     if (a->has_window) {
         w = a->window;
     }
-    w.until_s = w.until_s < most.until_s ? w.until_s : most.until_s;
+    w.until_s = w.until_s < last_s ? w.until_s : last_s;
     w.from_s = w.from_s < w.until_s ? w.from_s : w.until_s;
     return w;
 }
@@ -199,13 +207,41 @@ static void services(struct life *l)
     tell_problem(l);
 }
 
+/* A certificate that has run out, or that a server with a wrong clock made for later, gets nothing at the device listener. Our
+ * clock stands still while the machine sleeps, and there may be none: after failures the system's is asked too. */
+static bool is_out(const struct life *l)
+{
+    const struct bp_agent *a = l->a;
+    const int64_t clocks[] = {bp_agent_now_s(a), bp_wall_ms(&a->clock) / 1000};
+    for (size_t i = 0; i < (l->failures >= DOUBT ? 2u : 1u); i++) {
+        if (clocks[i] >= a->not_after_s || clocks[i] < a->not_before_s - EARLY_S) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The server's time counts; whoever reads this machine's clock should know. */
+static void tell_clock(struct life *l)
+{
+    const int64_t off_s = bp_agent_clock_off_s(l->a);
+    const bool is_off = off_s >= OFF_S || off_s <= -OFF_S;
+    if (is_off != l->is_off_told) {
+        char at[BP_TIME_ROOM];
+        bp_agent_time(bp_agent_now_s(l->a), at);
+        fprintf(stderr, is_off ? "bedplate-agent: this machine's clock is wrong; by the server's it is %s\n"
+                               : "bedplate-agent: this machine's clock is right again: %s\n", at);
+        l->is_off_told = is_off;
+    }
+}
+
 static enum bp_outcome round_once(struct life *l)
 {
     struct bp_agent *a = l->a;
     if (l->is_leaving) {
         return leave(l);
     }
-    if (bp_agent_now_s(a) >= a->not_after_s) {
+    if (is_out(l)) {
         const enum bp_outcome o = bp_agent_enroll_again(a);
         if (o != BP_DONE) {
             return o;
@@ -216,6 +252,7 @@ static enum bp_outcome round_once(struct life *l)
         return o;
     }
     tell_verdict(l);
+    tell_clock(l);
     if (strcmp(a->life, BP_LIFE_HANDED_OVER) == 0 && leave(l) != BP_DONE) {
         tell_problem(l);
     }
@@ -243,9 +280,12 @@ static void turn(void *arg)
     l->outcome = round_once(l);
     if (l->outcome == BP_DONE) {
         l->failures = 0;
+        l->a->by_system = false;
         wait = bp_schedule_due(&l->a->entropy, l->a->due_ms);
     } else {
         l->failures++;
+        /* Either clock may be the wrong one; by turns none of them keeps us away for good. */
+        l->a->by_system = l->failures >= DOUBT && l->failures % 2 == 0;
         tell_problem(l);
         wait = bp_schedule_backoff(&l->a->entropy, l->failures);
         if (l->a->retry_after_s > wait / 1000) {

@@ -212,8 +212,8 @@ enum bp_outcome bp_agent_service_get(struct bp_agent *a, const char *name)
     return o == BP_DONE ? hand_over(a, &v) : o;
 }
 
-bool bp_agent_service_times(struct bp_crypto *c, bp_span device_id, const struct bp_agent_service *v, int64_t *ret_renew_s,
-                            int64_t *ret_until_s)
+bool bp_agent_service_times(struct bp_crypto *c, bp_span device_id, const struct bp_agent_service *v, int64_t since_s,
+                            int64_t *ret_renew_s, int64_t *ret_until_s)
 {
     struct bp_x509 cert;
     uint16_t lot = 0;
@@ -221,8 +221,9 @@ bool bp_agent_service_times(struct bp_crypto *c, bp_span device_id, const struct
         bp_failed(bp_renewal_lot(c, device_id, cert.serial, &lot))) {
         return false;
     }
-    const struct bp_renewal w = bp_renewal_window(cert.not_before_s, cert.not_after_s, BP_RENEW_APPLICATION_FROM,
-                                                  BP_RENEW_APPLICATION_UNTIL);
+    const struct bp_renewal usual = bp_renewal_window(cert.not_before_s, cert.not_after_s, BP_RENEW_APPLICATION_FROM,
+                                                      BP_RENEW_APPLICATION_UNTIL);
+    const struct bp_renewal w = bp_renewal_resumed(&usual, lot, cert.not_after_s, since_s);
     *ret_renew_s = bp_renewal_at_s(&w, lot);
     *ret_until_s = cert.not_after_s;
     return true;
@@ -233,7 +234,8 @@ static bool is_due(const struct bp_agent *a, const char *name)
     struct bp_agent_service v;
     int64_t at = 0;
     int64_t until = 0;
-    return bp_failed(bp_state_service_load(a->state, name, &v)) || !bp_agent_service_times(a->crypto, BP_SPAN_OF(a->dev.id), &v, &at, &until) ||
+    return bp_failed(bp_state_service_load(a->state, name, &v)) ||
+           !bp_agent_service_times(a->crypto, BP_SPAN_OF(a->dev.id), &v, a->since_s, &at, &until) ||
            bp_agent_now_s(a) >= at;
 }
 

@@ -30,7 +30,6 @@
 #define PAUSE_MS     1000            /* after it, and after the first failure */
 #define PAUSE_MAX_MS 16000
 #define RELOAD_MS    (12 * 3600 * 1000LL) /* the broker reads a list without news again, for its later end */
-#define WARN_S       (15 * 86400LL)  /* of a list that is to last 31 days */
 
 /* One issuing CA of the server. */
 struct authority {
@@ -627,7 +626,8 @@ static void warn_of_end(struct broker *b, struct authority *a)
 {
     const int64_t left = a->list.crl.next_s - now_s(b);
     const int64_t since = now_s(b) - a->warned_s;
-    if (a->list.der != NULL && !a->is_gone && left < WARN_S && (since >= 86400 || since < 0)) {
+    if (a->list.der != NULL && !a->is_gone && left < (a->list.crl.next_s - a->list.crl.this_s) / 2 &&
+        (since >= 86400 || since < 0)) {
         tell(b, "list %llu ends in %lld hours; then the broker refuses everybody", (unsigned long long)a->list.crl.number,
              (long long)(left / 3600));
         a->warned_s = now_s(b);

@@ -472,6 +472,16 @@ static void get_window(bp_rd *rd, struct bp_answer *v)
     v->renew_until_s = (int64_t)until;
 }
 
+static void get_since(bp_rd *rd, struct bp_answer *v)
+{
+    const uint64_t since = bp_cbor_get_uint(rd);
+    if (since == 0 || since > WINDOW_MOST) {
+        bp_rd_fail(rd, BP_FAIL(MALFORMED));
+        return;
+    }
+    v->since_s = (int64_t)since;
+}
+
 static bool answer_member(bp_rd *rd, uint64_t key, void *object)
 {
     struct bp_answer *v = object;
@@ -515,6 +525,9 @@ static bool answer_member(bp_rd *rd, uint64_t key, void *object)
     case 16:
         get_window(rd, v);
         break;
+    case 17:
+        get_since(rd, v);
+        break;
     default:
         return false;
     }
@@ -536,7 +549,8 @@ static bool is_answer(const struct bp_answer *v)
 {
     return v->ear.n != 0 && v->ear.n <= BP_DEVICE_EAR_MAX && v->nonce.n == 32 && v->issued_ms >= 0 &&
            v->due_ms <= INT32_MAX && (v->held_log.n == 0 || v->held_log.n == 32) && v->head.n <= BP_DEVICE_HEAD_MAX &&
-           is_tier(v->tier) && is_plain(v->reason) && is_plain(v->state) && v->time_ms >= 0 &&
+           is_tier(v->tier) && is_plain(v->reason) && is_plain(v->state) && v->time_ms >= 0 && v->since_s >= 0 &&
+           v->since_s <= WINDOW_MOST &&
            (!v->has_window || (v->renew_from_s >= 0 && v->renew_until_s >= v->renew_from_s && v->renew_until_s <= WINDOW_MOST));
 }
 
@@ -546,7 +560,7 @@ bp_result bp_answer_write(const struct bp_answer *v, uint8_t *p, size_t cap, siz
         return BP_FAIL(BAD_ARGUMENT);
     }
     bp_cw w = bp_cw_over(p, cap);
-    bp_object_put_head(&w, v->has_window ? 16 : 15, BP_SPAN_STR("answer"));
+    bp_object_put_head(&w, 15u + (v->has_window ? 1u : 0u) + (v->since_s != 0 ? 1u : 0u), BP_SPAN_STR("answer"));
     bp_object_put_bytes(&w, 4, v->ear);
     bp_object_put_bytes(&w, 5, v->nonce);
     bp_object_put_uint(&w, 6, v->seq);
@@ -568,6 +582,9 @@ bp_result bp_answer_write(const struct bp_answer *v, uint8_t *p, size_t cap, siz
         bp_cw_array(&w, 2);
         bp_cw_uint(&w, (uint64_t)v->renew_from_s);
         bp_cw_uint(&w, (uint64_t)v->renew_until_s);
+    }
+    if (v->since_s != 0) {
+        bp_object_put_uint(&w, 17, (uint64_t)v->since_s);
     }
     return bp_object_finish(&w, ret_len);
 }

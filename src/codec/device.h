@@ -106,6 +106,7 @@ struct bp_answer {
     bool has_window; /* when to renew: some moment in it, by the server's time; else the device's own rule */
     int64_t renew_from_s;
     int64_t renew_until_s; /* >= renew_from_s */
+    int64_t since_s; /* the server answers since then, after it was away for long; 0: absent, it was not */
 };
 
 struct bp_nonce {

@@ -90,6 +90,8 @@ enum bp_severity { BP_SEV_INFO, BP_SEV_NOTICE, BP_SEV_WARNING, BP_SEV_ALERT };
     X(59, CRL_LATE, "crl-late", ALERT,                                                             \
       "No revocation list could be made since {since}; list {number} counts on", "T0814")          \
     X(60, CRL_CURRENT, "crl-current", NOTICE, "Revocation lists are made again: {number}", "")     \
+    X(63, SERVER_RETURNED, "server-returned", WARNING,                                             \
+      "The server was away since {since}; what fell due is renewed until {until}", "T0814")          \
     X(64, OPERATOR_CREATED, "operator-created", NOTICE, "{operator} became {role}", "T0859")       \
     X(65, SIGNED_IN, "signed-in", INFO, "{actor} signed in", "T0859")                              \
     X(66, SIGN_IN_REFUSED, "sign-in-refused", WARNING, "A sign-in was refused: {reason}", "T0859") \

@@ -26,6 +26,15 @@ bp_result bp_renewal_lot(struct bp_crypto *c, bp_span device_id, bp_span serial,
     return BP_OK;
 }
 
+struct bp_renewal bp_renewal_resumed(const struct bp_renewal *w, uint16_t lot, int64_t not_after_s, int64_t since_s)
+{
+    if (since_s <= 0 || since_s >= not_after_s || bp_renewal_at_s(w, lot) >= since_s) {
+        return *w;
+    }
+    const int64_t half = (not_after_s - since_s) / 2;
+    return (struct bp_renewal){since_s, since_s + (half < BP_RENEW_RESUME_S ? half : BP_RENEW_RESUME_S)};
+}
+
 int64_t bp_renewal_at_s(const struct bp_renewal *w, uint16_t lot)
 {
     return w->until_s <= w->from_s ? w->from_s

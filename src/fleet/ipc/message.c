@@ -537,11 +537,11 @@ static struct bp_msg_revoked get_revoked(bp_rd *rd)
 
 bp_result bp_msg_crl_write(const struct bp_msg_crl *m, uint8_t *ret, size_t cap, size_t *ret_len)
 {
-    if (m->count > BP_MSG_BODY_MAX / 8 || m->number > INT64_MAX) {
+    if (m->count > BP_MSG_BODY_MAX / 8 || m->number > INT64_MAX || m->lifetime_ms > INT64_MAX) {
         return BP_FAIL(BAD_ARGUMENT);
     }
     bp_cw w = bp_cw_over(ret, cap);
-    bp_cw_map(&w, 2);
+    bp_cw_map(&w, 3);
     bp_cw_uint(&w, 1);
     bp_cw_array(&w, (uint32_t)m->count);
     for (size_t i = 0; i < m->count; i++) {
@@ -556,6 +556,8 @@ bp_result bp_msg_crl_write(const struct bp_msg_crl *m, uint8_t *ret, size_t cap,
     }
     bp_cw_uint(&w, 2);
     bp_cw_uint(&w, m->number);
+    bp_cw_uint(&w, 3);
+    bp_cw_uint(&w, m->lifetime_ms);
     *ret_len = w.wr.n;
     return bp_cw_finish(&w);
 }
@@ -563,7 +565,7 @@ bp_result bp_msg_crl_write(const struct bp_msg_crl *m, uint8_t *ret, size_t cap,
 bp_result bp_msg_crl_read(bp_span body, struct bp_msg_crl *ret)
 {
     struct bp_msg_crl m = {0};
-    bp_rd rd = enter(body, 2);
+    bp_rd rd = enter(body, 3);
     bp_cbor_need_key(&rd, 1);
     m.count = get_count(&rd, 0, BP_MSG_BODY_MAX);
     m.rest = rd;
@@ -572,6 +574,8 @@ bp_result bp_msg_crl_read(bp_span body, struct bp_msg_crl *ret)
     }
     bp_cbor_need_key(&rd, 2);
     m.number = get_number(&rd, 0, INT64_MAX);
+    bp_cbor_need_key(&rd, 3);
+    m.lifetime_ms = get_number(&rd, 0, INT64_MAX);
     BP_TRY(bp_rd_finish(&rd));
     *ret = m;
     return BP_OK;

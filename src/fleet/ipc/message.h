@@ -115,18 +115,20 @@ BP_MUST_CHECK bp_result bp_msg_operator_write(const struct bp_msg_operator *m, u
                                               size_t *ret_len);
 BP_MUST_CHECK bp_result bp_msg_operator_read(bp_span body, struct bp_msg_operator *ret);
 
-/* crl {1: [[serial, revoked_ms, reason], ...], 2: CRL number} → bp_msg_bytes: CRL. The entries to write are `entry`; the
- * reader leaves it NULL and fills `rest`, which bp_msg_crl_next walks. */
+/* crl {1: [[serial, revoked_ms, reason], ...], 2: CRL number, 3: how long it is to count} → bp_msg_bytes: CRL. The entries to
+ * write are `entry`; the reader leaves it NULL and fills `rest`, which bp_msg_crl_next walks. */
 struct bp_msg_revoked {
     bp_span serial; /* 1..20 bytes */
     uint64_t revoked_ms;
     uint64_t reason; /* 0..10 */
 };
+#define BP_MSG_CRL_LEAST_MS (31 * 86400000LL) /* a list counts for so long at least */
 struct bp_msg_crl {
     size_t count;
     const struct bp_msg_revoked *entry;
     bp_rd rest;
     uint64_t number;
+    uint64_t lifetime_ms;
 };
 BP_MUST_CHECK bp_result bp_msg_crl_write(const struct bp_msg_crl *m, uint8_t *ret, size_t cap, size_t *ret_len);
 BP_MUST_CHECK bp_result bp_msg_crl_read(bp_span body, struct bp_msg_crl *ret);

@@ -74,6 +74,11 @@ static int64_t within(int64_t v, int64_t low, int64_t high)
     return v < low ? low : (v > high ? high : v);
 }
 
+int64_t bp_k_application_ms(const struct bp_keeper *k)
+{
+    return k->outage_ms + k->outage_ms / 2;
+}
+
 bp_result bp_k_settings_load(struct bp_keeper *k)
 {
     int64_t interval = 0;
@@ -90,7 +95,9 @@ bp_result bp_k_settings_load(struct bp_keeper *k)
     BP_TRY(bp_store_setting(k->store, "renew-until-permille", BP_RENEW_UNTIL, &until));
     k->renew_from = (uint32_t)within(from, 0, 1000);
     k->renew_until = (uint32_t)within(until, k->renew_from, 1000);
-    k->outage_ms = within(outage, BP_OUTAGE_MIN_MS, BP_OUTAGE_MAX_MS);
+    outage = within(outage, BP_OUTAGE_MIN_MS, BP_OUTAGE_MAX_MS);
+    k->crl_wanted |= k->outage_ms != 0 && outage > k->outage_ms; /* a list that counts for longer, before the next hour */
+    k->outage_ms = outage;
     k->interval_ms = within(interval, BP_K_INTERVAL_MIN, BP_K_INTERVAL_MAX);
     k->grace_ms = grace >= 0
                       ? within(grace, 0, BP_K_INTERVAL_MAX)

@@ -373,7 +373,7 @@ static bp_result write_issue(struct bp_job *j, const struct bp_device *d, const 
                                    .binding = BP_SPAN_OF(p->v.binding),
                                    .service = app != NULL ? bp_span_cstr(app->name) : BP_SPAN_EMPTY,
                                    .dns = has_dns ? dns_of(d) : BP_SPAN_EMPTY,
-                                   .lifetime_ms = app != NULL ? (uint64_t)(k->outage_ms + k->outage_ms / 2) : 0};
+                                   .lifetime_ms = app != NULL ? (uint64_t)bp_k_application_ms(k) : 0};
     return bp_msg_issue_write(&m, k->out, BP_MSG_BODY_MAX, ret_n);
 }
 
@@ -439,7 +439,9 @@ static enum bp_problem preapproved(struct bp_job *j, enum bp_operation op, struc
         return BP_P_RECOVERING;
     }
     const bp_result got = bp_store_vouched(k->store, BP_SPAN_OF(x->spki), &v);
-    if (bp_is(got, BP_E_NOT_FOUND) || (!bp_failed(got) && v.until_ms < bp_k_now(k))) {
+    /* Nothing is vouched for longer than that: what says so is of a time when our clock was ahead. */
+    const int64_t left = v.until_ms - bp_k_now(k);
+    if (bp_is(got, BP_E_NOT_FOUND) || (!bp_failed(got) && (left < 0 || left > BP_KEEPER_VOUCH_MS))) {
         return BP_P_NOT_PREAPPROVED;
     }
     if (bp_failed(got) || bp_failed(bp_store_device_by_n(k->store, v.device, d))) {

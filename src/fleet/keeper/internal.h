@@ -29,6 +29,7 @@
 #define BP_K_REFUSALS_LOG  5u  /* of one source in a window */
 #define BP_K_REFUSALS_ALL  60u /* of all sources in a window */
 #define BP_K_WINDOW_MS     60000LL
+#define BP_K_AWAY_MS       (2 * 3600 * 1000LL) /* no event for so long: the server was away; a list alone is one an hour */
 #define BP_K_BROWNFIELD_MAX 10u /* first certificates without a verdict: one source in an hour */
 #define BP_K_STREAM_MAX    256u /* messages of one group to the pages; what passes it is not sent: pages reload */
 #define BP_K_STREAM_ROOM   (64u << 10)
@@ -166,6 +167,7 @@ struct bp_keeper {
     int64_t grace_ms;
     uint32_t renew_from, renew_until; /* per mille of a certificate's life */
     int64_t outage_ms; /* how long the site goes on without us */
+    int64_t resumed_ms; /* the end of our last long absence; 0: there was none */
     bool brownfield;
     uint64_t references_epoch;
 
@@ -345,6 +347,8 @@ bool bp_k_newcomer(struct bp_keeper *k, bp_span source);
 bp_result bp_k_actions(struct bp_keeper *k, struct bp_device *d, uint32_t actions, const char *reason);
 bp_result bp_k_policy_load(struct bp_keeper *k);
 bp_result bp_k_settings_load(struct bp_keeper *k);
+/* How long a certificate of an application is to live. */
+int64_t bp_k_application_ms(const struct bp_keeper *k);
 /* An event of the keeper's own; inside an act. */
 bp_result bp_k_event(struct bp_keeper *k, enum bp_event_type type, const struct bp_device *d,
                      const struct bp_event_detail *detail, size_t count);
@@ -387,6 +391,10 @@ void bp_k_stream_send(struct bp_keeper *k);
 void bp_k_watch_start(struct bp_keeper *k);
 void bp_k_tick(struct bp_keeper *k);
 void bp_k_look_at_clock(struct bp_keeper *k);
+/* At the start: whether we were away for long, by the newest event. */
+void bp_k_look_back(struct bp_keeper *k);
+/* The end of that absence, while what it held back is made up for; 0: there was none of late. */
+int64_t bp_k_since_s(const struct bp_keeper *k);
 /* Whether a nonce of that time was issued before our own clock jumped: what came of it cannot be judged
  * by time, and that is no fault of the device. */
 bool bp_k_is_before_jump(const struct bp_keeper *k, int64_t issued_ms);

@@ -391,6 +391,7 @@ static bp_result start(struct bp_keeper *k)
     BP_TRY(bp_k_publish_load(k));
     BP_TRY(bp_k_recovery_load(k));
     bp_k_watch_start(k);
+    bp_k_look_back(k);
     /* On a full disk the server still starts: it answers, and says that it is full. */
     BP_IGNORE(bp_k_act(k, note_start, k), "counted as full; the event of recovery tells of it");
     bp_k_note_issuers(k);

@@ -18,6 +18,7 @@
 #define RETRY_MS      1000LL
 #define CRL_MAX       65536u
 #define CRL_PAGE      32u
+#define CRL_MARGIN_MS (24 * 3600 * 1000LL) /* lists are an hour apart, and a broker reads one without news twice a day */
 #define DENY_PAGE     1024u
 #define REFERENCES_MAX (3u << 20) /* bytes of CoRIM in one notice, which is one frame */
 
@@ -365,13 +366,21 @@ static void on_crl(void *arg, bp_result r, uint64_t status, bp_span body)
     }
 }
 
+/* Longer than any certificate of an application that was issued before it: whom its end would stop has none any more. */
+static uint64_t crl_lifetime(const struct bp_keeper *k)
+{
+    const int64_t ms = bp_k_application_ms(k) + CRL_MARGIN_MS;
+    return (uint64_t)(ms < BP_MSG_CRL_LEAST_MS ? BP_MSG_CRL_LEAST_MS : ms);
+}
+
 static void crl_ask(struct bp_keeper *k)
 {
     size_t n = 0;
     struct crl l = {bp_alloc_array(CRL_MAX, sizeof *l.entry),
                     bp_alloc_array(CRL_MAX, sizeof *l.serial), 0};
     bp_result r = l.entry == NULL || l.serial == NULL ? BP_FAIL(NO_MEMORY) : crl_collect(k, &l);
-    const struct bp_msg_crl m = {.count = l.count, .entry = l.entry, .number = k->crl_number + 1};
+    const struct bp_msg_crl m = {
+        .count = l.count, .entry = l.entry, .number = k->crl_number + 1, .lifetime_ms = crl_lifetime(k)};
     if (!bp_failed(r)) {
         r = bp_msg_crl_write(&m, k->out, BP_MSG_BODY_MAX, &n);
     }

@@ -286,8 +286,9 @@ static void put_renewal(struct bp_keeper *k, const struct bp_device *d, struct b
         bp_failed(bp_renewal_lot(k->crypto, BP_SPAN_OF(d->id), bp_span_of(c.serial, c.serial_n), &lot))) {
         return;
     }
-    const struct bp_renewal w =
+    const struct bp_renewal usual =
         bp_renewal_window(c.not_before_ms / 1000, c.not_after_ms / 1000, k->renew_from, k->renew_until);
+    const struct bp_renewal w = bp_renewal_resumed(&usual, lot, c.not_after_ms / 1000, bp_k_since_s(k));
     a->has_window = w.from_s >= 0;
     a->renew_from_s = w.from_s;
     a->renew_until_s = w.until_s;
@@ -328,7 +329,8 @@ static bp_result write_answer(struct bp_job *j, const struct bp_device *d, const
                                 .time_ms = now,
                                 .has_window = renewal.has_window,
                                 .renew_from_s = renewal.renew_from_s,
-                                .renew_until_s = renewal.renew_until_s};
+                                .renew_until_s = renewal.renew_until_s,
+                                .since_s = bp_k_since_s(k)};
     return bp_answer_write(&a, k->room, BP_K_ROOM, ret_n);
 }
 

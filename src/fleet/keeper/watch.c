@@ -6,13 +6,17 @@
  * before every device had the time of one interval and its grace to come back: what stopped was us. */
 #include "fleet/keeper/internal.h"
 
+#include "core/renewal.h"
+
 #define BP_MODULE    PROC
 
 #define STEPS_MAX    256u /* of one tick; the rest follows in the next */
 #define EXPIRE_MS    600000LL
 #define EXPIRE_BLOBS 1000u
+#define EXPIRE_LATER_MS (24 * 3600 * 1000LL)
 #define MOVE_COMMITS 64u
 #define MOVE_MS      30000LL
+#define RESUMED      "resumed-ms"
 
 static void watch_again(struct bp_keeper *k)
 {
@@ -29,6 +33,57 @@ void bp_k_watch_start(struct bp_keeper *k)
     k->expire_at = k->last_mono + EXPIRE_MS;
     watch_again(k);
     bp_k_wake(k, BP_K_TICK_MS);
+}
+
+/* -- a long absence -------------------------------------------------------------------------------- */
+struct absence {
+    struct bp_keeper *k;
+    int64_t since_ms;
+};
+
+static bp_result note_return(void *self)
+{
+    const struct absence *x = self;
+    const struct bp_event_detail detail[] = {
+        {BP_SPAN_STR("since"), BP_VAL_INT, x->since_ms, BP_SPAN_EMPTY},
+        {BP_SPAN_STR("until"), BP_VAL_INT, x->k->resumed_ms + BP_RENEW_RESUME_S * 1000LL, BP_SPAN_EMPTY}};
+    BP_TRY(bp_store_setting_set(x->k->store, RESUMED, x->k->resumed_ms));
+    return bp_k_event(x->k, BP_EV_SERVER_RETURNED, NULL, detail, 2);
+}
+
+/* Whatever fell due while nobody could ask for it would be asked for at once now: devices are told since when we are back,
+ * and spread it (core/renewal). Kept, so that a restart meanwhile does not put everybody off once more. */
+static void resume(struct bp_keeper *k)
+{
+    k->resumed_ms = bp_k_now(k);
+    k->expire_at = bp_k_mono(k) + EXPIRE_LATER_MS; /* if it is the clock that is wrong, nothing is thrown away by it */
+}
+
+void bp_k_look_back(struct bp_keeper *k)
+{
+    struct bp_tree_row t = {0};
+    struct bp_event e = {0};
+    bp_span body = BP_SPAN_EMPTY;
+    uint8_t digest[BP_DIGEST_SIZE];
+    const int64_t now = bp_k_now(k);
+    if (bp_failed(bp_store_setting(k->store, RESUMED, 0, &k->resumed_ms)) || k->resumed_ms > now) {
+        k->resumed_ms = 0; /* the clock was wrong then */
+    }
+    if (bp_failed(bp_store_tree(k->store, &t)) || t.size == 0 ||
+        bp_failed(bp_store_event(k->store, t.size - 1, &body, digest)) || bp_failed(bp_event_read(body, &e))) {
+        return; /* nothing is known of before */
+    }
+    struct absence x = {k, e.time_ms};
+    if (now - e.time_ms >= BP_K_AWAY_MS) {
+        resume(k);
+        BP_IGNORE(bp_k_act(k, note_return, &x), "the spread counts until the next start; only its event is lost");
+    }
+}
+
+int64_t bp_k_since_s(const struct bp_keeper *k)
+{
+    const int64_t ago = bp_k_now(k) - k->resumed_ms;
+    return k->resumed_ms > 0 && ago >= 0 && ago <= BP_RENEW_RESUME_S * 1000LL ? k->resumed_ms / 1000 : 0;
 }
 
 struct jump {
@@ -59,6 +114,9 @@ void bp_k_look_at_clock(struct bp_keeper *k)
     k->jump_by = x.by_ms;
     watch_again(k);
     BP_IGNORE(bp_k_act(k, note_jump, &x), "the jump was taken into account; only its event is lost");
+    if (x.by_ms >= BP_K_AWAY_MS) {
+        resume(k); /* the machine slept; were it only the clock, nobody is put off for longer than that */
+    }
 }
 
 bool bp_k_is_before_jump(const struct bp_keeper *k, int64_t issued_ms)

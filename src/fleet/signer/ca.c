@@ -209,7 +209,7 @@ static bp_result keep_list(const struct bp_ca_signer *s, bp_span der)
 }
 
 static enum bp_ca_rule sign_list(struct bp_ca_signer *s, bool is_old, const struct bp_crl_entry *entries, size_t count,
-                                 uint64_t number)
+                                 const struct bp_msg_crl *m)
 {
     struct bp_issuer issuer;
     size_t n = 0;
@@ -220,12 +220,12 @@ static enum bp_ca_rule sign_list(struct bp_ca_signer *s, bool is_old, const stru
         return BP_CA_INTERNAL;
     }
     const bp_result r =
-        bp_crl_issue(&issuer, entries, count, number, now - BP_CA_SKEW_MS, now + BP_CA_CRL_MS, s->room, BP_MSG_BODY_MAX, &n);
+        bp_crl_issue(&issuer, entries, count, m->number, now - BP_CA_SKEW_MS, now + (int64_t)m->lifetime_ms, s->room, BP_MSG_BODY_MAX, &n);
     if (bp_failed(r)) {
         return bp_is(r, BP_E_BAD_ARGUMENT) ? BP_CA_CRL_ENTRY : bp_is(r, BP_E_NO_SPACE) ? BP_CA_TOO_LARGE : ca_unsigned(r);
     }
     /* The number is on disk before the list is given out, so that none is ever younger than one before it. */
-    if (number != s->crl_number && bp_failed(write_number(s, number))) {
+    if (m->number != s->crl_number && bp_failed(write_number(s, m->number))) {
         return BP_CA_STORAGE;
     }
     /* The list stays here as well: who is revoked must outlast the store. The one before it, of an older issuing CA, has the
@@ -233,7 +233,7 @@ static enum bp_ca_rule sign_list(struct bp_ca_signer *s, bool is_old, const stru
     if (!is_old && bp_failed(keep_list(s, bp_span_of(s->room, n)))) {
         return BP_CA_STORAGE;
     }
-    s->crl_number = number;
+    s->crl_number = m->number;
     return ca_answer_bytes(s, bp_span_of(s->room, n));
 }
 
@@ -247,6 +247,9 @@ static enum bp_ca_rule list_of(struct bp_ca_signer *s, bool is_old, bp_span body
     if (m.number < s->crl_number) {
         return BP_CA_CRL_NUMBER;
     }
+    if (m.lifetime_ms < BP_MSG_CRL_LEAST_MS || m.lifetime_ms > BP_CA_CRL_MOST_MS) {
+        return BP_CA_LIFETIME;
+    }
     const size_t count = m.count;
     struct bp_crl_entry *entries = bp_alloc_array(count + 1, sizeof *entries);
     if (entries == NULL) {
@@ -255,7 +258,7 @@ static enum bp_ca_rule list_of(struct bp_ca_signer *s, bool is_old, bp_span body
     for (size_t i = 0; i < count && bp_msg_crl_next(&m, &e); i++) {
         entries[i] = (struct bp_crl_entry){e.serial, (int64_t)e.revoked_ms, (uint8_t)e.reason};
     }
-    const enum bp_ca_rule rule = sign_list(s, is_old, entries, count, m.number);
+    const enum bp_ca_rule rule = sign_list(s, is_old, entries, count, &m);
     bp_free(entries);
     return rule;
 }

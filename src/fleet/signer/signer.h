@@ -83,7 +83,8 @@ void bp_log_signer_answer(struct bp_log_signer *s, bp_span op, bp_span body, str
 #define BP_CA_APPLICATION_LEAST_MS (60 * 1000LL)
 #define BP_CA_APPLICATION_MOST_MS  (270 * 86400000LL)
 #define BP_CA_BROWNFIELD_MS (30 * 86400000LL)
-#define BP_CA_CRL_MS      (31 * 86400000LL)   /* nextUpdate: the site's outage tolerance of 30 days and one more */
+/* nextUpdate of a list is so long after now as the keeper asks: from BP_MSG_CRL_LEAST_MS to this. */
+#define BP_CA_CRL_MOST_MS  (BP_CA_APPLICATION_MOST_MS + 86400000LL)
 #define BP_CA_STATUS_MS   (3600 * 1000LL)     /* nextUpdate of an answer about status */
 #define BP_CA_RESPONDER_MS (7 * 86400000LL)   /* life of the certificate of the key that signs them; half of it is used */
 

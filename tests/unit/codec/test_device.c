@@ -214,6 +214,31 @@ BP_CASE(answer_reads_what_it_wrote)
     BP_CHECK(bp_span_equal(out.answer.head, in.answer.head) && bp_span_equal(out.answer.reason, in.answer.reason));
 }
 
+/* When to renew, and since when the server is back: each may be absent. */
+BP_CASE(answer_says_when_to_renew)
+{
+    size_t n = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        fill_answer();
+        in.answer.has_window = (i & 1u) != 0;
+        in.answer.renew_from_s = 1700000000;
+        in.answer.renew_until_s = 1700003600;
+        in.answer.since_s = (i & 2u) != 0 ? 1699990000 : 0;
+        BP_NEED(!bp_failed(bp_answer_write(&in.answer, room, sizeof room, &n)));
+        BP_NEED(!bp_failed(bp_answer_read(bp_span_of(room, n), &out.answer)));
+        BP_CHECK(out.answer.has_window == in.answer.has_window && out.answer.since_s == in.answer.since_s);
+        BP_CHECK(!out.answer.has_window || (out.answer.renew_from_s == 1700000000 && out.answer.renew_until_s == 1700003600));
+    }
+    /* A time of nothing is no time. */
+    room[n - 5] = 0;
+    BP_CHECK(room[n - 6] == 17);
+    BP_CHECK(bp_failed(bp_answer_read(bp_span_of(room, n - 4), &out.answer)));
+    in.answer.since_s = -1;
+    BP_CHECK(bp_is(bp_answer_write(&in.answer, room, sizeof room, &n), BP_E_BAD_ARGUMENT));
+    in.answer.since_s = INT64_MAX;
+    BP_CHECK(bp_is(bp_answer_write(&in.answer, room, sizeof room, &n), BP_E_BAD_ARGUMENT));
+}
+
 BP_CASE(hello_reads_what_it_wrote)
 {
     size_t n = 0;
@@ -488,6 +513,7 @@ BP_CASE(writers_refuse_what_readers_refuse)
 BP_SUITE(device,
     BP_TABLE(round_trips)
     BP_RUN(answer_reads_what_it_wrote)
+    BP_RUN(answer_says_when_to_renew)
     BP_RUN(hello_reads_what_it_wrote)
     BP_RUN(escrow_reads_what_it_wrote)
     BP_RUN(an_envelope_above_its_ceiling_is_refused)

@@ -60,6 +60,44 @@ BP_CASE(a_fleet_is_spread_evenly)
     }
 }
 
+/* T may be anything: a certificate of 1.5 T is renewed so early that T are left of it, whatever the lot. */
+BP_CASE(an_outage_finds_applications_young)
+{
+    static const int64_t tolerance[] = {60, 3600, 86400, 30 * 86400, 180 * 86400};
+    for (size_t i = 0; i < sizeof tolerance / sizeof tolerance[0]; i++) {
+        const int64_t until = FROM + tolerance[i] + tolerance[i] / 2;
+        const struct bp_renewal w = bp_renewal_window(FROM, until, BP_RENEW_APPLICATION_FROM, BP_RENEW_APPLICATION_UNTIL);
+        BP_CHECK(w.from_s > FROM && w.until_s > w.from_s);
+        BP_CHECK(until - bp_renewal_at_s(&w, UINT16_MAX) >= tolerance[i]);
+    }
+}
+
+/* Moments that fell into an outage are spread anew; those to come stay, and none goes past half of what is left. */
+BP_CASE(what_an_outage_held_back_is_spread)
+{
+    const struct bp_renewal w = {FROM + 1000, FROM + 2000};
+    const int64_t end = FROM + LIFE;
+    struct bp_renewal r = bp_renewal_resumed(&w, 0, end, FROM + 5000);
+    BP_CHECK(r.from_s == FROM + 5000 && r.until_s == FROM + 5000 + BP_RENEW_RESUME_S);
+    r = bp_renewal_resumed(&w, 0, end, end - 100);
+    BP_CHECK(r.from_s == end - 100 && r.until_s == end - 50);
+    /* Half of them fell into it. */
+    r = bp_renewal_resumed(&w, 32767, end, FROM + 1500);
+    BP_CHECK(r.from_s == FROM + 1500 && bp_renewal_at_s(&r, 32767) > FROM + 1500);
+    r = bp_renewal_resumed(&w, 32768, end, FROM + 1500);
+    BP_CHECK(r.from_s == w.from_s && r.until_s == w.until_s);
+    /* There was none, or it lasted past the end: nothing is held back then. */
+    static const int64_t none[] = {0, -5, INT64_MIN};
+    for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
+        r = bp_renewal_resumed(&w, 0, end, none[i]);
+        BP_CHECK(r.from_s == w.from_s && r.until_s == w.until_s);
+    }
+    r = bp_renewal_resumed(&w, 0, end, end);
+    BP_CHECK(r.from_s == w.from_s && r.until_s == w.until_s);
+    r = bp_renewal_resumed(&w, 0, end, INT64_MAX);
+    BP_CHECK(r.from_s == w.from_s && r.until_s == w.until_s);
+}
+
 BP_CASE(end)
 {
     bp_crypto_openssl_free(crypto);
@@ -72,5 +110,7 @@ BP_SUITE(renewal,
     BP_RUN(windows)
     BP_RUN(places_in_a_window)
     BP_RUN(a_fleet_is_spread_evenly)
+    BP_RUN(an_outage_finds_applications_young)
+    BP_RUN(what_an_outage_held_back_is_spread)
     BP_RUN(end)
 )

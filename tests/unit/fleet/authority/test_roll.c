@@ -46,7 +46,7 @@ static enum bp_sig_alg list_by(const char *op, uint64_t number)
     uint8_t body[64];
     size_t n = 0;
     bp_span der = BP_SPAN_EMPTY;
-    const struct bp_msg_crl m = {.number = number};
+    const struct bp_msg_crl m = {.number = number, .lifetime_ms = BP_MSG_CRL_LEAST_MS};
     if (bp_failed(bp_ca_signer_new(plant.site, plant.crypto, &entropy, &plant.clock, &ca)) ||
         bp_failed(bp_msg_crl_write(&m, body, sizeof body, &n))) {
         return BP_SIG_NONE;

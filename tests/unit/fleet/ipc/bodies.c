@@ -120,7 +120,7 @@ static bp_result again_crl(bp_span body, uint8_t *ret, size_t cap, size_t *ret_n
     if (bp_failed(r) || m.count > ROWS_MAX) {
         return bp_failed(r) ? r : BP_FAIL(LIMIT);
     }
-    struct bp_msg_crl w = {.count = m.count, .entry = row, .number = m.number};
+    struct bp_msg_crl w = {.count = m.count, .entry = row, .number = m.number, .lifetime_ms = m.lifetime_ms};
     for (size_t i = 0; bp_msg_crl_next(&m, &row[i]); i++) {
     }
     return bp_msg_crl_write(&w, ret, cap, ret_n);
@@ -129,7 +129,7 @@ static bp_result again_crl(bp_span body, uint8_t *ret, size_t cap, size_t *ret_n
 static size_t sample_crl(uint8_t *ret, size_t cap)
 {
     const struct bp_msg_revoked row[] = {{bytes(16), 1700000000000, 1}, {bytes(3), 5, 0}};
-    const struct bp_msg_crl m = {.count = 2, .entry = row, .number = 4};
+    const struct bp_msg_crl m = {.count = 2, .entry = row, .number = 4, .lifetime_ms = 2678400000};
     size_t n = 0;
     return written(bp_msg_crl_write(&m, ret, cap, &n), &n);
 }

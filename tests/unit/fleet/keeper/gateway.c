@@ -233,12 +233,14 @@ static void take_answer(struct gateway *g, const struct world_reply *r)
     g->tier = a.tier;
     g->due_ms = a.due_ms;
     g->renew = a.renew;
+    g->since_s = a.since_s;
     g->head_size = size_of_head(a.head);
     (void)snprintf(g->state, sizeof g->state, "%.*s", (int)a.state.n, (const char *)a.state.p);
 }
 
 struct world_reply *gateway_first(struct gateway *g)
 {
+    g->rig.ldevid_public_n = device_public(&g->rig.ldevid, g->rig.ldevid_public, sizeof g->rig.ldevid_public);
     g->rig.first_contact = true;
     if (!gateway_answer(g, NULL)) {
         g->rig.evidence_n = 0;
@@ -281,27 +283,38 @@ struct world_reply *gateway_nonce(struct gateway *g)
     return r;
 }
 
-bool gateway_names_next(struct gateway *g, const struct rig_forge *forge)
+/* Evidence that names a key, for the nonce held, without sending it. */
+static bool name_key(struct gateway *g, const struct test_key *key, const struct rig_forge *forge)
 {
     g->has_proof = false;
-    g->rig.ldevid_public_n = device_public(&g->next, g->rig.ldevid_public, sizeof g->rig.ldevid_public);
+    g->rig.ldevid_public_n = device_public(key, g->rig.ldevid_public, sizeof g->rig.ldevid_public);
     g->rig.first_contact = true; /* the rig's word for "with keys" */
     const bool made = gateway_answer(g, forge);
     g->rig.first_contact = false;
     return made;
 }
 
-struct world_reply *gateway_vouch(struct gateway *g)
+bool gateway_names_next(struct gateway *g, const struct rig_forge *forge)
 {
-    if (!gateway_names_next(g, NULL)) {
+    return name_key(g, &g->next, forge);
+}
+
+static struct world_reply *vouch(struct gateway *g, const struct test_key *key)
+{
+    if (!name_key(g, key, NULL)) {
         g->rig.evidence_n = 0;
     }
     return gateway_again(g);
 }
 
+struct world_reply *gateway_vouch(struct gateway *g)
+{
+    return vouch(g, &g->next);
+}
+
 /* --- certificates --- */
 
-static bool take_certificate(struct gateway *g, const struct world_reply *r)
+static bool certificate_of(const struct world_reply *r, uint8_t *ret, size_t cap, size_t *ret_n)
 {
     static uint8_t flat[4096], cms[4096];
     bp_span certs[BP_EST_CERTS_MAX];
@@ -316,12 +329,18 @@ static bool take_certificate(struct gateway *g, const struct world_reply *r)
     }
     bp_wr w = bp_wr_over(cms, sizeof cms);
     bp_base64_read(&w, bp_span_of(flat, n));
-    if (!ok(bp_est_certs_read(bp_wr_span(&w), certs, &count)) || count != 1 || certs[0].n > sizeof g->cert_der) {
+    if (!ok(bp_est_certs_read(bp_wr_span(&w), certs, &count)) || count != 1 || certs[0].n > cap) {
         return false;
     }
-    memcpy(g->cert_der, certs[0].p, certs[0].n);
-    g->cert_n = certs[0].n;
-    return ok(bp_x509_read(bp_span_of(g->cert_der, g->cert_n), &g->cert)) &&
+    memcpy(ret, certs[0].p, certs[0].n);
+    *ret_n = certs[0].n;
+    return true;
+}
+
+static bool take_certificate(struct gateway *g, const struct world_reply *r)
+{
+    return certificate_of(r, g->cert_der, sizeof g->cert_der, &g->cert_n) &&
+           ok(bp_x509_read(bp_span_of(g->cert_der, g->cert_n), &g->cert)) &&
            ok(bp_hash(g->w->plant.crypto, BP_HASH_SHA256, g->cert.spki, g->spki));
 }
 
@@ -351,6 +370,17 @@ struct world_reply *gateway_reenrol(struct gateway *g)
         }
     }
     return r;
+}
+
+bool gateway_apply(struct gateway *g, const struct test_key *key, const char *service, uint8_t *ret, size_t cap, size_t *ret_n)
+{
+    char csr[4096], target[96];
+    if (gateway_nonce(g)->http.status != 200 || vouch(g, key)->http.status != 200) {
+        return false;
+    }
+    const size_t n = world_csr(key, false, csr, sizeof csr);
+    (void)snprintf(target, sizeof target, "/.well-known/est/%s/simpleenroll", service);
+    return certificate_of(ask_device(g, "POST", target, "application/pkcs10", bp_span_of(csr, n)), ret, cap, ret_n);
 }
 
 bool gateway_join(struct gateway *g, const char *code)

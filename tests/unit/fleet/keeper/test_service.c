@@ -359,6 +359,50 @@ BP_CASE(what_will_expire_is_foreseen)
     BP_CHECK(world_act(w, forecast, NULL) && ending == before);
 }
 
+static bool away(int64_t ms)
+{
+    world_stop(w);
+    bp_clock_sim_step(&w->plant.sim, ms);
+    return world_restart(w, true) && gateway_nonce(&g[0])->http.status == 200 && gateway_attest(&g[0])->http.status == 200;
+}
+
+/* Devices are told since when the server is back; a short stop meanwhile puts nobody off once more. */
+BP_CASE(a_long_absence_is_told_to_devices)
+{
+    BP_NEED(stage_new(true, false) && ready() && away(1800000));
+    BP_CHECK(g[0].since_s == 0 && world_events(w, BP_EV_SERVER_RETURNED, 0) == 0);
+    BP_NEED(away(3 * 3600000));
+    const int64_t since = g[0].since_s;
+    BP_CHECK(since > 0 && w->plant.sim.wall_ms / 1000 - since < 60 && world_events(w, BP_EV_SERVER_RETURNED, 0) == 1);
+    BP_NEED(away(3600000));
+    BP_CHECK(g[0].since_s == since && world_events(w, BP_EV_SERVER_RETURNED, 0) == 1);
+    world_wait(w, 6 * 3600000LL, 600000);
+    BP_NEED(gateway_nonce(&g[0])->http.status == 200 && gateway_attest(&g[0])->http.status == 200);
+    BP_CHECK(g[0].since_s == 0); /* it is made up for */
+}
+
+/* A clock that was years ahead and is right again leaves nothing that puts renewals off. */
+BP_CASE(a_wrong_clock_puts_nothing_off)
+{
+    BP_NEED(stage_new(true, false) && ready());
+    const int64_t years = 10 * 366 * 86400000LL;
+    w->plant.sim.wall_ms += years;
+    g[0].rig.now_ms += years; /* its TPM knows nothing of it */
+    world_wait(w, 3600000, 60000);
+    BP_CHECK(gateway_nonce(&g[0])->http.status == 200 && gateway_vouch(&g[0])->http.status == 200);
+    w->plant.sim.wall_ms -= years;
+    g[0].rig.now_ms -= years;
+    world_wait(w, 60000, 5000);
+    BP_CHECK(is(world_code(ask(0, "device", EST("historian"), &g[0].next, NULL)), "not-preapproved"));
+    BP_NEED(gateway_nonce(&g[0])->http.status == 200 && gateway_attest(&g[0])->http.status == 200);
+    BP_CHECK(g[0].since_s == 0 && !g[0].renew && world_events(w, BP_EV_CLOCK_JUMPED, 0) == 2);
+    BP_NEED(away(60000));
+    BP_CHECK(g[0].since_s == 0 && !g[0].renew);
+    BP_CHECK(gateway_nonce(&g[0])->http.status == 200 && gateway_vouch(&g[0])->http.status == 200);
+    BP_CHECK(take(ask(0, "device", EST("historian"), &g[0].next, NULL)));
+    BP_CHECK(cert.not_before_s <= w->plant.sim.wall_ms / 1000 && cert.not_after_s - cert.not_before_s == 45 * DAY_S);
+}
+
 BP_CASE(lifetime_follows_the_outage_tolerance)
 {
     BP_NEED(ready() && world_setting(w, "outage-tolerance-ms", 2 * DAY_S * 1000LL));
@@ -387,4 +431,6 @@ BP_SUITE(service,
     BP_RUN(nonces_over_est_for_other_evidence)
     BP_RUN(an_operator_moves_the_window)
     BP_RUN(what_will_expire_is_foreseen)
+    BP_RUN(a_long_absence_is_told_to_devices)
+    BP_RUN(a_wrong_clock_puts_nothing_off)
 )

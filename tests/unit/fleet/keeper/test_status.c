@@ -279,7 +279,24 @@ BP_CASE(many_revocations_are_few_lists)
     const struct world_reply *r = get_target("/crl/issuing-0.crl");
     BP_NEED(!bp_failed(bp_crl_read(r->http.body, &crl)));
     BP_CHECK(crl.number > before && crl.number <= before + 3 && crl.count >= 3);
-    BP_CHECK(crl.next_s - w->plant.sim.wall_ms / 1000 >= 30 * 86400); /* the outage tolerance, and more */
+    BP_CHECK(crl.next_s - w->plant.sim.wall_ms / 1000 >= 45 * 86400); /* the life of an application's certificate */
+}
+
+/* By its end a list stops whoever it was made for: nobody has a certificate by then, whatever the site is to tolerate. */
+BP_CASE(a_list_outlives_what_applications_got_before_it)
+{
+    struct bp_crl crl;
+    BP_NEED(stage());
+    world_wait(w, 2000, 500);
+    const uint64_t before = list_number();
+    BP_CHECK(world_setting(w, "outage-tolerance-ms", BP_OUTAGE_MAX_MS));
+    world_wait(w, 2000, 500);
+    const struct world_reply *r = get_target("/crl/issuing-0.crl");
+    BP_NEED(!bp_failed(bp_crl_read(r->http.body, &crl)));
+    BP_CHECK(crl.number == before + 1 && crl.next_s - w->plant.sim.wall_ms / 1000 >= BP_OUTAGE_MAX_MS / 2000 * 3);
+    BP_CHECK(world_setting(w, "outage-tolerance-ms", BP_OUTAGE_MS));
+    world_wait(w, 2000, 500);
+    BP_CHECK(list_number() == before + 1); /* the longer one is no harm */
 }
 
 BP_CASE(a_list_that_cannot_be_made_is_an_alarm_once)
@@ -404,6 +421,7 @@ BP_SUITE(keeper_status,
     BP_RUN(many_at_once_are_told_to_try_later)
     BP_RUN(the_list_follows_at_once)
     BP_RUN(many_revocations_are_few_lists)
+    BP_RUN(a_list_outlives_what_applications_got_before_it)
     BP_RUN(a_list_that_cannot_be_made_is_an_alarm_once)
     BP_RUN(the_roots_list_names_nobody)
     BP_RUN(only_revoked_certificates_are_shown)

@@ -150,6 +150,7 @@ struct gateway {
     uint64_t tier;
     uint32_t due_ms;
     bool renew;
+    int64_t since_s; /* since when the server is back, of the last answer */
     uint64_t head_size;
     uint8_t exporter[32];
 };
@@ -171,6 +172,8 @@ struct world_reply *gateway_reenrol(struct gateway *g);
 /* hello, evidence, certificate, evidence: true when it is active and affirming. */
 bool gateway_join(struct gateway *g, const char *code);
 bool gateway_renew(struct gateway *g);
+/* The certificate (DER) of an application's key, new or again: evidence that names the key, then EST under the service's label. */
+bool gateway_apply(struct gateway *g, const struct test_key *key, const char *service, uint8_t *ret, size_t cap, size_t *ret_n);
 /* Evidence as last made, sent again. */
 struct world_reply *gateway_again(struct gateway *g);
 /* The evidence for the nonce held, without sending it. */

@@ -2,6 +2,7 @@
 /* tests/unit/fleet/signer/test_issue - the ca signer issues for one good request, and each of its rules has a forged
  * request of its own that breaks it and nothing before it. Then certificates without evidence, and revocation lists. */
 #include "codec/cose.h"
+#include "codec/crl.h"
 #include "codec/decommission.h"
 #include "codec/akbinding.h"
 #include "codec/cose.h"
@@ -697,9 +698,11 @@ BP_CASE(a_csr_that_the_asker_cannot_sign)
 
 /* --- revocation lists --- */
 
+static uint64_t list_ms = BP_MSG_CRL_LEAST_MS;
+
 static void ask_crl(uint64_t number, const struct bp_msg_revoked *entry, size_t count)
 {
-    const struct bp_msg_crl m = {.count = count, .entry = entry, .number = number};
+    const struct bp_msg_crl m = {.count = count, .entry = entry, .number = number, .lifetime_ms = list_ms};
     size_t n = 0;
     if (BP_CHECK(!bp_failed(bp_msg_crl_write(&m, body, sizeof body, &n)))) {
         bp_ca_signer_answer(ca, BP_SPAN_STR("crl"), bp_span_of(body, n), &got);
@@ -723,6 +726,23 @@ BP_CASE(a_list_by_the_issuing_ca)
     BP_CHECK(ASN1_TIME_diff(&days, &seconds, X509_CRL_get0_lastUpdate(crl), X509_CRL_get0_nextUpdate(crl)) == 1 && days == 31);
     X509_CRL_free(crl);
     X509_free(issuer);
+}
+
+BP_CASE(a_list_lasts_as_long_as_is_asked_within_bounds)
+{
+    struct bp_crl crl;
+    bp_span der;
+    list_ms = BP_MSG_CRL_LEAST_MS - 1;
+    ask_crl(3, NULL, 0);
+    BP_CHECK(is_refused(BP_CA_LIFETIME, BP_P_VALUE));
+    list_ms = BP_CA_CRL_MOST_MS + 1;
+    ask_crl(3, NULL, 0);
+    BP_CHECK(is_refused(BP_CA_LIFETIME, BP_P_VALUE));
+    list_ms = BP_CA_CRL_MOST_MS;
+    ask_crl(3, NULL, 0);
+    list_ms = BP_MSG_CRL_LEAST_MS;
+    BP_NEED(got.status == BP_P_NONE && !bp_failed(bp_msg_bytes_read(got.body, &der)) && !bp_failed(bp_crl_read(der, &crl)));
+    BP_CHECK(crl.next_s == (PLANT_NOW + BP_CA_CRL_MOST_MS) / 1000);
 }
 
 BP_CASE(numbers_of_lists_never_fall)
@@ -877,6 +897,7 @@ BP_SUITE(issue,
     BP_RUN(brownfield_comes_from_an_anchor_of_its_own)
     BP_RUN(a_csr_that_the_asker_cannot_sign)
     BP_RUN(a_list_by_the_issuing_ca)
+    BP_RUN(a_list_lasts_as_long_as_is_asked_within_bounds)
     BP_RUN(numbers_of_lists_never_fall)
     BP_RUN(entries_of_lists_are_checked)
     BP_RUN(an_answer_about_status_by_a_key_of_its_own)
