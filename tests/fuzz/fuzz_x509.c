@@ -113,10 +113,10 @@ static void try_elements(bp_span in)
     size_t at = 0;
     bp_rd rd = bp_rd_over(in);
     while (bp_rd_left(&rd) > 0 && !bp_failed(bp_rd_state(&rd))) {
-        const bp_span whole = bp_der_get_any(&rd);
+        const bp_span one = bp_der_get_any(&rd);
         if (!bp_failed(bp_rd_state(&rd))) {
-            FUZZ_HOLDS(whole.p == in.p + at && whole.n >= 2);
-            at += whole.n;
+            FUZZ_HOLDS(one.p == in.p + at && one.n >= 2);
+            at += one.n;
         }
     }
     FUZZ_HOLDS(bp_failed(bp_rd_state(&rd)) || at == in.n);
