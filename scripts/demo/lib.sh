@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # scripts/demo/lib - telling, timing, expecting, and asking the server. Sourced by ./demo.
 
-declare -A seconds=() job=()
+declare -A seconds=() job=() kept=()
 passed=0 failed=0 server_pid=''
 
 demo_open() { # DIR
@@ -57,6 +57,28 @@ ended() {
     return $code
 }
 
+# keep NAME COMMAND...: a program that stays, its log in NAME.log; drop NAME: it is told to end, and has ended.
+keep() {
+    local name=$1
+    shift
+    "$@" >>"$dir/$name.log" 2>&1 </dev/null &
+    kept[$name]=$!
+}
+drop() {
+    [ -n "${kept[$1]:-}" ] || return 0
+    kill "${kept[$1]}" 2>/dev/null || :
+    wait "${kept[$1]}" 2>/dev/null || :
+    unset "kept[$1]"
+}
+# log_says NAME TEXT SECONDS: until the log of what is kept has TEXT.
+log_says() {
+    local end=$((SECONDS + $3))
+    until grep -qF -- "$2" "$dir/$1.log" 2>/dev/null; do
+        [ $SECONDS -lt $end ] || return 1
+        sleep 0.1
+    done
+}
+
 # expect TEXT COMMAND...: one line of the transcript, red or green.
 expect() {
     local text=$1
@@ -70,20 +92,35 @@ expect() {
     fi
 }
 
-cli() { "$bin/bedplate" "$@" --config "$dir/operator"; }
+# refusal TEXT WORD COMMAND...: expects that the command's answer is no (exit code 1) and that WORD is in what it says.
+refusal() {
+    local text=$1 word=$2 said code=0
+    shift 2
+    said=$("$@" 2>&1 </dev/null) || code=$?
+    # Lines that begin with blanks are advice.
+    expect "$text: $(grep -v '^ ' <<<"$said" | tail -n 1)" is_refusal "$code" "$word" "$said"
+}
+is_refusal() { # CODE WORD TEXT
+    [ "$1" = 1 ] && grep -qF -- "$2" <<<"$3"
+}
 
-# device NAME MEMBER: one member of a device as the server tells it; empty when there is none.
-device() {
-    cli device show "$1" --json 2>>"$dir/cli.log" | python3 -c '
+# member NAME: one member of the JSON on standard input, "a.b" for one inside; empty when there is none.
+member() {
+    python3 -c '
 import json, sys
 try:
     value = json.load(sys.stdin)
     for name in sys.argv[1].split("."):
         value = value[name]
-    print(value)
+    print("" if value is None else value)
 except (ValueError, KeyError, TypeError):
-    pass' "$2"
+    pass' "$1"
 }
+
+cli() { "$bin/bedplate" "$@" --config "$dir/operator"; }
+
+# device NAME MEMBER: one member of a device as the server tells it; empty when there is none.
+device() { cli device show "$1" --json 2>>"$dir/cli.log" | member "$2"; }
 
 # wait_device NAME EXPRESSION SECONDS: until the Python expression over d, the device, is true.
 wait_device() {
@@ -144,6 +181,12 @@ demo_close() {
     for name in "${!job[@]}"; do
         kill -- "-${job[$name]}" 2>/dev/null || :
         wait "${job[$name]}" 2>/dev/null || :
+    done
+    for name in "${!kept[@]}"; do
+        drop "$name"
+    done
+    for name in "$dir"/*/pid; do
+        [ ! -e "$name" ] || tests/lib/swtpm.sh kill "${name%/pid}" >/dev/null 2>&1 || :
     done
     for name in "$dir"/*/tpm; do
         [ ! -d "$name" ] || "$gateway" cut "${name%/tpm}" >/dev/null 2>&1 || :

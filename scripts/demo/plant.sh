@@ -11,7 +11,7 @@ build() { # TARGET...
     cmake --build --preset "$preset" --target "$@" >>"$dir/build.log" 2>&1
 }
 build_agent() { cmake --preset "$preset" >>"$dir/build.log" 2>&1 && build bedplate-agent; }
-build_rest() { build bp_fleet_proc bedplate attacker; }
+build_rest() { build bp_fleet_proc bedplate bedplate-broker attacker; }
 build_page() { build bedplated; }
 
 # The root's key stays beside the server here, which --evaluation allows and the page shows in red.
@@ -19,8 +19,8 @@ server_up() {
     local line
     "$bin/bedplated" init --dir "$dir/server" --name localhost --org "Demo plant" --evaluation --json \
         >"$dir/init.json" 2>"$dir/server.log" || return 1
-    first_code=$(python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["code"])' "$dir/init.json")
-    anchor=$(python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["root"])' "$dir/init.json")
+    first_code=$(member code <"$dir/init.json")
+    anchor=$(member root <"$dir/init.json")
     "$bin/bedplated" run --dir "$dir/server" --listen 127.0.0.1 --device-port 0 --enrol-port 0 --operate-port 0 \
         --status-port 0 --attest-interval 6000 >"$dir/server.out" 2>>"$dir/server.log" &
     server_pid=$!
@@ -30,6 +30,7 @@ server_up() {
         "device "*) device_port=${line##*:} ;;
         "enrol "*) enrol_port=${line##*:} ;;
         "operate "*) operate_port=${line##*:} ;;
+        "status "*) status_port=${line##*:} ;;
         esac
     done < <(grep '^listening ' "$dir/server.out")
     cli login --server "https://localhost:$operate_port" --code "$first_code" --anchor "$anchor" >>"$dir/server.log" 2>&1
@@ -93,19 +94,19 @@ release_accepted() {
             cli release accept "$(release_id "$1")" --zone demo --reason "tested in the lab" --json
     } >>"$dir/release.log" 2>&1
 }
-release_id() { python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["id"])' "$dir/release-$1.json"; }
+release_id() { member id <"$dir/release-$1.json"; }
 
 put_text() { # MACHINE NAME TEXT
     printf '%s\n' "$3" >"$dir/put.tmp" && "$gateway" put "$dir/$1" "$dir/put.tmp" "$2"
 }
 
-# gateway_invited NAME: by name; what differs from other gateways is on its state disk.
+# gateway_invited NAME [ZONE]: by name; what differs from other gateways is on its state disk.
 gateway_invited() {
     {
         local invitation
         cp "$(cat "$dir/anchors")" "$dir/server/anchors/virtual-swtpm.pem" &&
-            invitation=$(cli device invite --zone demo --site plant --model demo-gateway --name "$1" --json |
-                python3 -c 'import json,sys; print(json.load(sys.stdin)["code"])') &&
+            invitation=$(cli device invite --zone "${2:-demo}" --site plant --model demo-gateway --name "$1" --json |
+                member code) &&
             put_text "$1" server "https://localhost:$enrol_port" &&
             put_text "$1" connect 10.0.2.2 &&
             put_text "$1" device-port "$device_port" &&
@@ -129,8 +130,7 @@ back_to_green() {
 }
 
 one_time_code() {
-    cli operator code --role admin --json 2>>"$dir/cli.log" |
-        python3 -c 'import json,sys; print(json.load(sys.stdin)["code"])' 2>/dev/null
+    cli operator code --role admin --json 2>>"$dir/cli.log" | member code
 }
 
 show_link() {
