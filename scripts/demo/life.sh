@@ -136,7 +136,7 @@ plant_imports() {
 }
 comes_in() { # UNIT SERIAL
     expect "$2 enrols with no invitation and nobody approving" first_contact "$1" server --anchor "$anchor"
-    expect "the plant knows it: $(device "${id[$1]}" name), $(device "${id[$1]}" model), zone $(device "${id[$1]}" zone), process-level" \
+    expect "the plant knows $2: $(device "${id[$1]}" name), $(device "${id[$1]}" model), zone $(device "${id[$1]}" zone), process-level" \
         test "$(device "${id[$1]}" name) $(device "${id[$1]}" zone)" = "$2 workshop"
 }
 
@@ -169,7 +169,7 @@ owner_refused() {
         test "$(owner stranger device ls --json 2>>"$dir/stranger.log" | member devices)" = "[]"
     drop stranger
     expect "at its owner's server it enrols by the chain alone" first_contact unit-3 server --maker "$anchor_file"
-    expect "it attests there: epoch $(agent unit-3 status --json 2>>"$dir/units.log" | member epoch)" is_affirming unit-3
+    expect "it attests at the plant: epoch $(agent unit-3 status --json 2>>"$dir/units.log" | member epoch)" is_affirming unit-3
 }
 
 owner_changes() {
@@ -189,7 +189,7 @@ owner_changes() {
     expect "the second owner claims it" owner second device claim "$dir/second.chain" --zone hall --name pump-7
     expect "and accepts what it runs" unit_release_accepted second hall
     expect "it enrols there, by the longer chain" first_contact unit-3 second
-    expect "it attests there: epoch $(agent unit-3 status --json 2>>"$dir/units.log" | member epoch)" is_affirming unit-3
+    expect "it attests at the second owner's: epoch $(agent unit-3 status --json 2>>"$dir/units.log" | member epoch)" is_affirming unit-3
 }
 erases_and_ends() { # UNIT
     keep "agent-$1" env TSS2_LOG=all+NONE "$bin/bedplate-agent" run --state "$dir/$1/agent"
@@ -237,7 +237,7 @@ place_taken() {
     zone=$(cli position show "$tag" --json | member zone) name=$(cli position show "$tag" --json | member name)
     site=$(cli position show "$tag" --json | member site)
     old_id=$(device "$old" id) spare_id=$(device "$spare" id)
-    expect "the place is filled by a device in doubt: $(device "$old_id" state)" \
+    expect "the place is filled: its device is $(device "$old_id" state)" \
         test "$(cli position show "$tag" --json | member device.id)" = "$old_id"
     cli release deprecate "$(release_id 1)" --zone "$from" --reason "new ones come with 2.0" --json >>"$dir/release.log" 2>&1
     wait_device "$spare_id" 'd["tier"] == "warning"' 60
@@ -246,7 +246,7 @@ place_taken() {
     sed -e "s/^version: .*/version: 2/" -e "s/^rules:/rules:\n  - {name: halt, when: zone = '$zone', verdict: forbid, reason: A rule of the place}/" \
         -e '/^tests:/,$d' packaging/default-policy.yaml >"$dir/place.yaml"
     before=$(dry "$dir/place.yaml" "$spare_id")
-    cut_by "$pid" "$device_port" "$bin/bedplate" device replace "$tag" --with "$spare_id" --reason "its chip was cleared" --config "$dir/operator"
+    cut_by "$pid" "$device_port" "$bin/bedplate" device replace "$tag" --with "$spare_id" --reason "in doubt" --config "$dir/operator"
     cut_expected "the spare takes the place over, and the session of the old one is cut"
     expect "the spare has name, zone and site of the place: $(device "$spare_id" name), $(device "$spare_id" zone), $(device "$spare_id" site)" \
         test "$(device "$spare_id" name) $(device "$spare_id" zone) $(device "$spare_id" site)" = "$name $zone $site"
