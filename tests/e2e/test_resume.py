@@ -8,6 +8,7 @@ import signal
 import socket
 import tempfile
 import threading
+import time
 
 from device import LIB, Device, run
 from device import Operator as Cli
@@ -79,6 +80,7 @@ class Link(threading.Thread):
         super().__init__(daemon=True)
         self.listener = socket.create_server(("127.0.0.2", port))
         self.port, self.flights, self.ends, self.is_down, self.turned_away = port, [], [], False, 0
+        self.pieces, self.last = 0, 0.0  # from the server since the last ServerHello, and when the newest came
         self.start()
 
     def run(self):
@@ -104,13 +106,20 @@ class Link(threading.Thread):
                 if is_server and first is not None:
                     first += piece
                     if len(first) >= 5 + int.from_bytes(first[3:5], "big"):
+                        self.pieces = 0
                         self.flights.append(is_resumption(first))
                         first = None
                 go.sendall(piece)
+                if is_server:
+                    self.pieces, self.last = self.pieces + 1, time.monotonic()
         except OSError:
             pass
         for end in (come, go):
             end.close()
+
+    def served(self, flights):
+        """Waits for that many handshakes, and then for answers over the newest, and a pause."""
+        return until(60, lambda: len(self.flights) >= flights and self.pieces >= 5 and time.monotonic() - self.last > 0.3)
 
     def cut(self):
         ends, self.ends = self.ends, []
@@ -157,19 +166,17 @@ def check_agent():
             case("resume.agent.enrols", code == 0, err)
             link.flights.clear()
             device.start()
-            until(60, lambda: link.flights)
+            link.served(1)
             case("resume.agent.begins_with_a_full_handshake", link.flights == [False], str(link.flights))
             for n in range(3):
-                seen = len(link.flights)
                 link.cut()
-                until(60, lambda: len(link.flights) > seen)
+                link.served(n + 2)
             case("resume.agent.resumes_when_it_comes_back", link.flights == [False, True, True, True], f"{link.flights} {device.said()}")
             seen, link.is_down = len(link.flights), True
             link.cut()
             until(60, lambda: link.turned_away > 0)
             link.is_down = False
-            until(60, lambda: len(link.flights) > seen)
-            case("resume.agent.after_an_outage_of_the_link_it_is_served", len(link.flights) > seen, device.said())
+            case("resume.agent.after_an_outage_of_the_link_it_is_served", link.served(seen + 1), device.said())
             seen = len(link.flights)
             device.process.send_signal(signal.SIGHUP)
             until(60, lambda: len(link.flights) >= seen + 2)
