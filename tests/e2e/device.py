@@ -14,9 +14,9 @@ AGENT, CLI = f"{BIN}/bedplate-agent", f"{BIN}/bedplate"
 ENV = {**os.environ, "TSS2_LOG": "all+NONE"}
 
 
-def run(*words, **more):
+def run(*words, env=None, **more):
     """(exit code, output, errors) of a program that ends by itself."""
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120, env=ENV, **more)
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120, env={**ENV, **(env or {})}, **more)
     return done.returncode, done.stdout.strip(), done.stderr.strip()
 
 
@@ -34,7 +34,7 @@ class Device:
         self.dir = os.path.join(top, name)
         os.mkdir(self.dir, 0o700)
         self.state = os.path.join(self.dir, "state")
-        self.process = None
+        self.process, self.env = None, {}  # more of the environment: of its agent alone
         ENV["BP_SWTPM_CA"] = os.path.join(top, "maker")
         need(f"{LIB}/swtpm.sh", "make", self.dir)
         self.power_on()
@@ -56,10 +56,10 @@ class Device:
         anchor = anchor or os.path.join(s.dir, "certs/root.der")
         return run(AGENT, "enroll", "--server", f"https://localhost:{port or s.ports['enrol']}", "--anchor", anchor, "--root",
                    f"tpm2:{self.tcti}", "--state", self.state, "--boot-log", f"{self.dir}/boot.log", "--ima-log",
-                   f"{self.dir}/ima.log", *more)
+                   f"{self.dir}/ima.log", *more, env=self.env)
 
     def call(self, command, *more):
-        return run(AGENT, command, "--state", self.state, *more)
+        return run(AGENT, command, "--state", self.state, *more, env=self.env)
 
     def status(self):
         code, out, err = self.call("status", "--json")
@@ -67,7 +67,7 @@ class Device:
 
     def start(self):
         self.errors = tempfile.TemporaryFile("w+")
-        self.process = subprocess.Popen([AGENT, "run", "--state", self.state], stderr=self.errors, env=ENV)
+        self.process = subprocess.Popen([AGENT, "run", "--state", self.state], stderr=self.errors, env={**ENV, **self.env})
 
     def said(self):
         self.errors.flush()

@@ -10,6 +10,7 @@
  *     poll I                 asks for a nonce; tells only whether the server answered
  *     id I                   device id, SPKI hash and serial of its certificate
  *     key I                  its certificate and the key of it, DER, for clients that are not ours
+ *     service I NAME         the same of an application; asked for again: the key's next certificate
  *     forge TEXT             every later request carries TEXT for a captured front (bedplated-probe); "forge -" ends that
  *     pose I J               gateway I says from now on that it is J, with J's id and key hash
  *     grab I                 asks over its certificate for one for a key that no evidence vouched for
@@ -40,9 +41,16 @@
 
 #define GATEWAYS_MAX 1024u
 #define CALL_MS      20000u
+#define SERVICES_MAX 4u
+
+struct service {
+    char name[32];
+    struct test_key key;
+};
 
 struct session {
     struct gateway *gateway;
+    struct service service[SERVICES_MAX];
     char code[BP_CODE_TEXT + 1];
     struct bp_tls *enrol_tls, *device_tls;
     struct bp_client *enrol, *device;
@@ -90,6 +98,19 @@ static void forget_device_client(struct session *s)
     bp_tls_free(s->device_tls);
     s->device = NULL;
     s->device_tls = NULL;
+}
+
+/* What was connected to the server of before is of no use. */
+static void hang_up(void)
+{
+    for (unsigned i = 0; i < count; i++) {
+        struct session *s = &session[i];
+        forget_device_client(s);
+        bp_client_free(s->enrol);
+        bp_tls_free(s->enrol_tls);
+        s->enrol = NULL;
+        s->enrol_tls = NULL;
+    }
 }
 
 static bool device_client(struct session *s)
@@ -232,7 +253,7 @@ static bool join(unsigned i)
     struct gateway *g = now->gateway;
     memset(g->rig.binding, 0, sizeof g->rig.binding);
     forget_device_client(now);
-    if (gateway_hello(g, now->code)->http.status != 200 || gateway_first(g)->http.status != 200 ||
+    if (gateway_hello(g, g->has_cert ? NULL : now->code)->http.status != 200 || gateway_first(g)->http.status != 200 ||
         gateway_enrol(g)->http.status != 200 || !g->has_cert) {
         return false;
     }
@@ -285,18 +306,53 @@ static void tell_id(unsigned i)
     printf("\n");
 }
 
-static void tell_key(unsigned i)
+static void tell_pair(const char *act, unsigned i, bp_span cert, EVP_PKEY *pkey)
 {
-    const struct gateway *g = session[i].gateway;
     uint8_t key[1024];
     uint8_t *p = key;
-    const int n = g->has_cert ? i2d_PrivateKey(g->rig.ldevid.pkey, NULL) : 0;
-    const bool good = n > 0 && (size_t)n <= sizeof key && i2d_PrivateKey(g->rig.ldevid.pkey, &p) == n;
-    printf("key %u ", i);
-    tell_hex(good ? bp_span_of(g->cert_der, g->cert_n) : BP_SPAN_EMPTY);
+    const int n = cert.n > 0 ? i2d_PrivateKey(pkey, NULL) : 0;
+    const bool good = n > 0 && (size_t)n <= sizeof key && i2d_PrivateKey(pkey, &p) == n;
+    printf("%s %u ", act, i);
+    tell_hex(good ? cert : BP_SPAN_EMPTY);
     printf(" ");
     tell_hex(good ? bp_span_of(key, (size_t)n) : BP_SPAN_EMPTY);
     printf("\n");
+}
+
+static void tell_key(unsigned i)
+{
+    const struct gateway *g = session[i].gateway;
+    tell_pair("key", i, bp_span_of(g->cert_der, g->has_cert ? g->cert_n : 0), g->rig.ldevid.pkey);
+}
+
+/* The key stays from one certificate to the next, as the agent's does. */
+static struct service *service_of(struct session *s, const char *name)
+{
+    for (size_t i = 0; i < SERVICES_MAX; i++) {
+        struct service *v = &s->service[i];
+        if (strcmp(v->name, name) == 0) {
+            return v;
+        }
+        if (v->name[0] == '\0') {
+            (void)snprintf(v->name, sizeof v->name, "%s", name);
+            return test_key_make(&v->key, BP_SIG_ES256) ? v : NULL;
+        }
+    }
+    return NULL;
+}
+
+static void serve(unsigned i, const char *name)
+{
+    uint8_t cert[2048];
+    size_t n = 0;
+    step = "key";
+    const bool good = turn_of(i) && bind_to_connection(now);
+    const struct service *v = good ? service_of(now, name) : NULL;
+    if (v == NULL || !gateway_apply(now->gateway, &v->key, name, cert, sizeof cert, &n)) {
+        tell_failure("service", i);
+    } else {
+        tell_pair("service", i, bp_span_of(cert, n), v->key.pkey);
+    }
 }
 
 /* ---- many at once ---- */
@@ -428,12 +484,13 @@ static bool prepare(const char *dir)
 
 static bool act(const char *line)
 {
-    char word[16] = "";
+    char word[16] = "", name[32] = "";
     unsigned a = 0, b = 0;
     const int n = sscanf(line, "%15s %u %u", word, &a, &b);
     if (strcmp(word, "ports") == 0 && n == 3) {
         enrol_port = (uint16_t)a;
         device_port = (uint16_t)b;
+        hang_up();
         printf("ports ok\n");
     } else if (strcmp(word, "forge") == 0) {
         const size_t n_text = strcspn(line + 6, "\n");
@@ -467,6 +524,8 @@ static bool act(const char *line)
         tell_id(a);
     } else if (strcmp(word, "key") == 0) {
         tell_key(a);
+    } else if (strcmp(word, "service") == 0 && sscanf(line, "%*s %*u %31s", name) == 1) {
+        serve(a, name);
     } else {
         return false;
     }

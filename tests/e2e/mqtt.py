@@ -36,8 +36,9 @@ def pem(label, der):
 class Broker:
     """The broker and the folders of its helper as packaging/mosquitto-setup makes them, under a folder of the test."""
 
-    def __init__(self, top, root, status):
+    def __init__(self, top, root, status, env=None):
         self.top, self.process, self.port, self.control = top, None, free_port(), free_port()
+        self.env = {**os.environ, **(env or {})}
         self.prefix = os.path.join(top, "machine")
         run(SETUP, "--name", "localhost", "--root", root, "--status", f"http://localhost:{status}", "--prefix", self.prefix,
             "--listen", "127.0.0.1", "--port", str(self.port), "--control-port", str(self.control))
@@ -58,7 +59,8 @@ class Broker:
         """offset: by how much its clock is ahead, as faketime says it ("+6d")."""
         words = ["/usr/sbin/mosquitto", "-c", self.path("broker.conf")]
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(["faketime", "-f", offset, *words] if offset else words, stdout=log, stderr=log)
+            self.process = subprocess.Popen(["faketime", "-f", offset, *words] if offset else words, stdout=log, stderr=log,
+                                            env=self.env)
         return until(20, self.is_up)
 
     def is_up(self):
@@ -69,7 +71,8 @@ class Broker:
             return False
 
     def stop(self):
-        if self.process is None:
+        if self.process is None or self.process.poll() is not None:
+            self.process = None
             return
         with open(self.pid_file(), encoding="ascii") as f:
             pid = int(f.read())
@@ -98,7 +101,7 @@ class Helper:
 
     def start(self):
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(self.words(), stdout=log, stderr=log)
+            self.process = subprocess.Popen(self.words(), stdout=log, stderr=log, env=self.broker.env)
 
     def once(self, port, rounds=1):
         """Some rounds against another address; what it said."""

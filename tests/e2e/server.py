@@ -9,6 +9,7 @@ import signal
 import socket
 import sqlite3
 import ssl
+import struct
 import subprocess
 import sys
 import tempfile
@@ -222,6 +223,27 @@ class Server:
             http_.close()
 
 
+class Clock:
+    """A wall clock that stands apart from this machine's (clock.c): for the programs that are started with its env, it moves under
+    them when the test moves it. Whoever runs as another user may read the file."""
+
+    def __init__(self, folder, name="clock"):
+        self.path, self.ahead = os.path.join(folder, name), 0
+        self.env = {"LD_PRELOAD": os.path.abspath(os.path.join(os.path.dirname(BIN), "tests/e2e/test_clock.so")), "BP_TEST_CLOCK": self.path}
+        with open(self.path, "wb") as f:
+            f.write(struct.pack("=q", 0))
+        os.chmod(self.path, 0o644)
+
+    def move(self, seconds):
+        """Now it is so far ahead of this machine's."""
+        self.ahead = int(seconds)
+        with open(self.path, "r+b", buffering=0) as f:
+            f.write(struct.pack("=q", self.ahead))
+
+    def now(self):
+        return time.time() + self.ahead
+
+
 class Operator:
     """A session of the page, from the code that init printed."""
 
@@ -242,10 +264,10 @@ class Operator:
 class Fleet:
     """Gateways in software (fleet.c). Made before the server starts; "with" ends it."""
 
-    def __init__(self, server, count):
+    def __init__(self, server, count, env=None):
         self.told, self.rest = [], b""
         self.process = subprocess.Popen([os.path.join(os.path.dirname(BIN), "tests/e2e/fleet"), server.dir, str(count)], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE)
+                                        stdout=subprocess.PIPE, env={**os.environ, **(env or {})})
         if self.line() != "prepared":
             raise RuntimeError("the gateways were not prepared")
 
