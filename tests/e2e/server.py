@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A real server on loopback for the tests of this folder: made, started, looked at and ended by pid."""
+import calendar
 import http.client
 import json
 import os
@@ -239,6 +240,10 @@ class Clock:
         self.ahead = int(seconds)
         with open(self.path, "r+b", buffering=0) as f:
             f.write(struct.pack("=q", self.ahead))
+
+    def show(self, year):
+        """Now it says the first of March of that year: of 2106 a date that 32 bits do not hold."""
+        self.move(calendar.timegm((year, 3, 1, 12, 0, 0)) - time.time())
 
     def now(self):
         return time.time() + self.ahead
