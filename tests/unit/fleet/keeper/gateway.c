@@ -25,8 +25,8 @@ static size_t device_public(const struct test_key *k, uint8_t *ret, size_t cap)
                                       .scheme = BP_TPM_ALG_NULL,
                                       .curve = BP_TPM_ECC_P256,
                                       .kdf = BP_TPM_ALG_NULL,
-                                      .x = k->key.a,
-                                      .y = k->key.b};
+                                      .x = bp_span_of(k->spki + k->spki_n - 64, 32), /* key.a and .b may point elsewhere in a copy */
+                                      .y = bp_span_of(k->spki + k->spki_n - 32, 32)};
     bp_wr wr = bp_wr_over(ret, cap);
     bp_tpm_public_write(&wr, &pub);
     return bp_wr_span(&wr).n;
