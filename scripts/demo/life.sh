@@ -362,18 +362,13 @@ CONF
     cut_by "${kept[agent-unit-1]:-0}" "$device_port" "$bin/bedplate" device revoke "${id[unit-1]}" --reason "stolen" --config "$dir/operator"
     cut_expected "the live session of revoked SN-1 is cut"
     drop agent-unit-1
-    refused_by_tls unit-1
+    state=again refusal "it has no way back, with an empty disk either" revoked first_contact unit-1 server --anchor "$anchor"
 }
 all_of() { # COMMAND ARGUMENT...
     local one
     for one in "${@:2}"; do
         "$1" "$one" || return 1
     done
-}
-refused_by_tls() { # UNIT: before anything of it is read, so its agent hears no answer
-    local said
-    said=$(agent "$1" attest 2>&1 </dev/null)
-    expect "it has no way back: ${said%%$'\n'*}" grep -q 'certificate revoked' <<<"$said"
 }
 refused_by_broker() { # UNIT: the client hears an alert; why, the broker's log says
     local word='certificate verify failed' before code=0
