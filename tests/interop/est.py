@@ -16,6 +16,7 @@ import tempfile
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 from device import CLI, LIB, Device, Operator, accept_release, need, run  # noqa: E402
 from server import Server, case, finish, until  # noqa: E402
+import est_evidence  # noqa: E402
 import est_matrix  # noqa: E402
 from est_clients import (EST, Answer, Pki, Place, TpmKey, check_wire, curl, fingerprints, read, refused, request_of,  # noqa: E402
                          same_key, serial, skip, stranger_in, wire, write)
@@ -35,18 +36,21 @@ def check_not_preapproved(place, operate, d):
     case("est.curl.without_an_affirming_verdict_is_refused", refused(answer, "not-preapproved"), str(answer))
 
 
-def check_waiting(place, operate, d):
+def check_waiting(place, operate, d, pki):
     code, _, err = d.enroll(place.s, "--wait", "0")
     case("est.agent.waits_for_approval", code == 1 and "waits for approval" in err, f"{code} {err}")
     der = request_of(d, TpmKey(d, "a").key)
     answer = curl(place, "simpleenroll", der)
     case("est.curl.waits_for_approval", answer.status == 202, str(answer))
     case("est.curl.is_told_when_to_ask_again", re.fullmatch(r"[1-9][0-9]*", answer.headers.get("retry-after", "")), str(answer))
+    waiting = est_matrix.Waiting(place, pki, der) if pki else None
     operate("device", "approve", d.status()["device"], "--zone", "north")
     answer = curl(place, "simpleenroll", der)
     case("est.curl.approval_alone_does_not_vouch", refused(answer, "not-preapproved"), str(answer))
     code, _, err = d.enroll(place.s)
     case("est.agent.enrols_then", code == 0, f"{code} {err}")
+    if waiting:
+        waiting.go_on()
 
 
 def check_agent(place, d):
@@ -226,7 +230,7 @@ def check_matrix(place, operate, d, pki):
     der = csr_new(place, d)
     est_matrix.check_requests(place, d, der)
     est_matrix.check_labels(place, operate, der, csr_new(place, d))
-    est_matrix.check_template(place)
+    return est_matrix.check_template(place)
 
 
 def with_server(s, top, devices):
@@ -247,8 +251,9 @@ def with_server(s, top, devices):
     missing = pki.missing()
     if missing:
         skip("est.pki", missing)
-    check_matrix(place, operate, a, None if missing else pki)
-    check_waiting(place, operate, b)
+    curve = check_matrix(place, operate, a, None if missing else pki)
+    est_evidence.check_evidence(place, operate, a, slots(a)[0])
+    check_waiting(place, operate, b, None if missing else pki)
     check_one_for_another(place, a, b)
     check_withdrawn(place, operate, a)
     if not missing:
@@ -257,6 +262,7 @@ def with_server(s, top, devices):
         device = check_not_appraised(place, operate)
         check_brownfield_bounds(place, a)
         check_brownfield_ends(place, pki, operate, device)
+        est_matrix.check_brownfield(place, pki, curve)
 
 
 def main():

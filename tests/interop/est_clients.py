@@ -224,6 +224,12 @@ class Pki:
         """Exit code and what it said; the certificate is in `to` when there is one."""
         return self(*self.words(p10, *more), to=to)
 
+    def poll(self, p10, to):
+        """A process that asks until it is no longer told to wait; what it says is in `to`.said."""
+        with open(to, "wb") as out, open(f"{to}.said", "wb") as said:
+            return subprocess.Popen(["pki", *self.words(p10, "--interval", "1", "--maxpolltime", "120")], env=self.env,
+                                    cwd=self.place.top, stdout=out, stderr=said)
+
     def estca(self, name):
         code, err = self("--estca", "--url", f"https://localhost:{self.place.s.ports['enrol']}", "--cacert",
                          self.place.path("root.pem"), "--caout", name, "--outform", "pem", "--force")

@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every habit of a client that a server can meet, for each client: the forms of requests and answers, versions of TLS, labels,
-templates of requests, nonces. docs/protocol/device.md has the table."""
+templates of requests, nonces, waiting. docs/protocol/device.md has the table."""
 import base64
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
-from device import ENV, run  # noqa: E402
-from server import case  # noqa: E402
+from device import ENV, need, run  # noqa: E402
+from server import case, until  # noqa: E402
 from est_clients import (EST, Answer, Libest, Pki, certificates, check_form, curl, has_length, is_line, is_lines, lines,  # noqa: E402
-                         openssl_filter, refused, same_key, wire, with_tpm)
+                         openssl_filter, read, refused, same_key, wire, with_tpm, write)
 
 
 def get(place, what, *more, d=None, listener="enrol"):
@@ -137,6 +138,42 @@ def check_template(place):
     return key[1] if len(key) == 2 else ""
 
 
+def request(place, name, *kind):
+    key, p10 = place.path(f"{name}.key"), place.path(f"{name}.der")
+    need("openssl", "genpkey", *kind, "-out", key)
+    need("openssl", "req", "-new", "-sha256", "-key", key, "-subj", f"/CN={name}", "-outform", "der", "-out", p10)
+    return key, read(p10)
+
+
+def check_conforming(place, curve):
+    """Brownfield is on: a request by the template is taken, others are not."""
+    key, der = request(place, "by-template", "-algorithm", "EC", "-pkeyopt", f"ec_paramgen_curve:{curve}")
+    answer = curl(place, "simpleenroll", der)
+    cert = answer.certificate(place.path("by-template.pem"))
+    case("est.matrix.curl.a_request_by_the_template_is_taken", cert and same_key(cert, der), str(answer))
+    for name, kind in (("p384", ("-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384")),
+                       ("rsa", ("-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"))):
+        answer = curl(place, "simpleenroll", request(place, name, *kind)[1])
+        case(f"est.matrix.curl.another_kind_is_refused_{name}", refused(answer, "bad-csr", 400), str(answer))
+    return key, cert
+
+
+def check_brownfield(place, pki, curve):
+    """A device that cannot attest, by each client; libest renews over its certificate."""
+    key, cert = check_conforming(place, curve)
+    pem = write(place.path("both.pem"), read(cert) + read(key))
+    _, der = request(place, "next", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256")
+    answer = Libest(place).ask("simplereenroll", der, cert=pem)
+    case("est.matrix.libest.renews", answer.status == 200 and is_lines(answer.body) and certificates(openssl_filter(answer.body)) == 1,
+         str(answer))
+    answer = Libest(place).ask("simplereenroll", der)
+    case("est.matrix.libest.renews_nothing_without_a_certificate", refused(answer, "wrong-issuer"), str(answer))
+    if pki:
+        _, p10 = pki.request("password")
+        done = pki.est(p10, place.path("password.pem"), "--userpass", "somebody:something")
+        case("est.matrix.pki.a_password_changes_nothing", done[0] == 0, str(done))
+
+
 # ---- nonces ----
 
 def check_nonces(place, d, key):
@@ -152,3 +189,27 @@ def check_nonces(place, d, key):
     answer = get(place, "nonce", *key.tls(), *kind, json.dumps({"type": "1.2.3"}), d=d)
     case("est.matrix.curl.nonce_for_other_evidence_is_refused", refused(answer, "malformed", 400), str(answer))
     case("est.matrix.curl.nonce_without_a_certificate_is_refused", refused(get(place, "nonce"), "wrong-issuer"))
+
+
+# ---- waiting ----
+
+class Waiting:
+    """pki asks again and again for a device that waits for approval; it is halted while an operator and the device act, so that
+    the moment of its next asking is no matter."""
+
+    def __init__(self, place, pki, der):
+        self.to = place.path("waited.pem")
+        self.process = pki.poll(write(place.path("waiting.p10"), der), self.to)
+        asleep = until(60, lambda: "going to sleep" in self.said() or self.process.poll() is not None)
+        self.process.send_signal(signal.SIGSTOP)
+        case("est.matrix.pki.is_told_to_wait_ten_seconds", asleep and "polling every 10 seconds" in self.said(), self.said())
+
+    def said(self):
+        return read(f"{self.to}.said").decode(errors="replace")
+
+    def go_on(self):
+        self.process.send_signal(signal.SIGCONT)
+        code = self.process.wait(120)
+        # By then the agent has the certificate for this key, and a first one is not given twice.
+        again = self.said().count("negotiated TLS") == 2 and "EST request failed: HTTP 403" in self.said()
+        case("est.matrix.pki.asks_again_and_takes_the_answer", code != 0 and again, f"{code} {self.said()}")
