@@ -6,6 +6,7 @@
  *
  * Prints one line: VERB, HTTP status, code of the refusal (or the tier of the answer), the server's words; tab-separated.
  * Exit 0 when it got an answer of whatever kind. It is no part of the product and is installed nowhere. */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -243,6 +244,7 @@ static const struct {
 int main(int argc, char **argv)
 {
     int code = 2;
+    (void)signal(SIGPIPE, SIG_IGN); /* a server that ends the connection is an answer, as it is for the agent */
     if (argc != 4 || strcmp(argv[2], "--state") != 0) {
         fprintf(stderr, "usage: attacker replay|early|relabel|edit-log|unvouched-key --state DIR\n");
         return 2;
