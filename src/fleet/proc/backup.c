@@ -260,24 +260,6 @@ static bp_result map(const char *path, struct mapped *ret)
     return BP_OK;
 }
 
-static bp_result sync_folder(const char *path)
-{
-    char folder[BP_SITE_PATH_MAX];
-    const char *slash = strrchr(path, '/');
-    (void)snprintf(folder, sizeof folder, "%.*s",
-                   slash == NULL   ? 1
-                   : slash == path ? 1
-                                   : (int)(slash - path),
-                   slash == NULL ? "." : path);
-    const int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) {
-        return FAIL_ERRNO();
-    }
-    const bp_result r = fsync(fd) == 0 ? BP_OK : FAIL_ERRNO();
-    close(fd);
-    return r;
-}
-
 /* ---- backup ---- */
 
 struct backup {
@@ -362,7 +344,7 @@ static bp_result back_up(struct backup *b)
         r = add_tail(b);
     }
     if (!bp_failed(r)) {
-        r = rename(b->temp, b->to) == 0 ? sync_folder(b->to) : FAIL_ERRNO();
+        r = rename(b->temp, b->to) == 0 ? bp_file_sync_folder(b->to) : FAIL_ERRNO();
     }
     clear_temp(b);
     return bp_failed(r) ? r : verify(b);
@@ -466,8 +448,9 @@ static bp_result put_aside(struct restore *x)
     return BP_FAIL(EXISTS);
 }
 
-static bp_result note_restored(struct restore *x, bp_store *store)
+static bp_result note_restored(bp_store *store, void *self)
 {
+    const struct restore *x = self;
     struct bp_log log = {0};
     uint64_t number = 0;
     char when[32] = "";
@@ -489,22 +472,6 @@ static bp_result note_restored(struct restore *x, bp_store *store)
     BP_TRY(bp_store_spend_all(store, e.time_ms));
     BP_TRY(bp_log_append(&log, &e, 0, NULL, &number));
     return bp_log_flush(&log);
-}
-
-static bp_result mark_restored(struct restore *x, bp_store *store)
-{
-    BP_TRY(bp_store_begin(store));
-    bp_result r = bp_store_act(store);
-    if (!bp_failed(r)) {
-        r = note_restored(x, store);
-        const bp_result end = bp_store_act_end(store, !bp_failed(r));
-        r = bp_failed(r) ? r : end;
-    }
-    if (bp_failed(r)) {
-        bp_store_abort(store);
-        return r;
-    }
-    return bp_store_commit(store);
 }
 
 /* A machine that was lost whole has no state of the log signer: it goes on from the head in the store. */
@@ -540,13 +507,13 @@ static bp_result stage(struct restore *x, bp_span database)
         r = bp_offline_head(&x->o, store, &size);
     }
     if (!bp_failed(r)) {
-        r = size == x->tail.head ? mark_restored(x, store) : BP_FAIL(MISMATCH);
+        r = size == x->tail.head ? bp_store_alone(store, note_restored, x) : BP_FAIL(MISMATCH);
     }
     if (!bp_failed(r)) {
         r = give_signer(x, store);
     }
     bp_store_free(store); /* moves what was written into the database */
-    return bp_failed(r) ? r : sync_folder(x->database);
+    return bp_failed(r) ? r : bp_file_sync_folder(x->database);
 }
 
 /* The one moment: both folders are whole before and after it. */
@@ -559,10 +526,10 @@ static bp_result exchange(struct restore *x)
     if (done != 0) {
         return FAIL_ERRNO();
     }
-    BP_TRY(sync_folder(x->staged));
+    BP_TRY(bp_file_sync_folder(x->staged));
     x->aside[0] = 0;
     BP_TRY(put_aside(x));
-    return sync_folder(x->staged);
+    return bp_file_sync_folder(x->staged);
 }
 
 static bp_result put_back(struct restore *x, bp_span database)

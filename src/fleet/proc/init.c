@@ -40,8 +40,9 @@ struct init {
 
 /* --- what goes into the directory beside the authorities --- */
 
-static bp_result make_code(struct init *x, bp_store *store)
+static bp_result make_code(bp_store *store, void *self)
 {
+    struct init *x = self;
     struct bp_log log = {0};
     enum bp_problem problem = BP_P_NONE;
     struct bp_operators o = {
@@ -55,29 +56,13 @@ static bp_result make_code(struct init *x, bp_store *store)
     return bp_log_flush(&log);
 }
 
-static bp_result write_store(struct init *x, bp_store *store)
-{
-    BP_TRY(bp_store_begin(store));
-    bp_result r = bp_store_act(store);
-    if (!bp_failed(r)) {
-        r = make_code(x, store);
-        const bp_result end = bp_store_act_end(store, !bp_failed(r));
-        r = bp_failed(r) ? r : end;
-    }
-    if (bp_failed(r)) {
-        bp_store_abort(store);
-        return r;
-    }
-    return bp_store_commit(store);
-}
-
 static bp_result make_store(struct init *x, const struct bp_site *site)
 {
     char path[BP_SITE_PATH_MAX];
     bp_store *store = NULL;
     BP_TRY(bp_site_path(site, "store/bedplate.db", path, sizeof path));
     BP_TRY(bp_store_open(path, BP_STORE_WRITE, BP_PRODUCT_VERSION, NULL, &store));
-    const bp_result r = write_store(x, store);
+    const bp_result r = bp_store_alone(store, make_code, x);
     bp_store_free(store);
     return r;
 }

@@ -171,8 +171,10 @@ static bp_result state(struct act *x)
     return bp_store_gap_add(x->store, &gap);
 }
 
-static bp_result write_all(struct act *x)
+static bp_result write_all(bp_store *store, void *self)
 {
+    struct act *x = self;
+    (void)store; /* it is x's */
     BP_TRY(enter_all(x));
     BP_TRY(revoke_all(x));
     BP_TRY(bp_store_spend_all(x->store, x->registry.now_ms));
@@ -183,22 +185,6 @@ static bp_result write_all(struct act *x)
     BP_TRY(bp_store_setting_set(x->store, BP_SETTING_RECOVERY, BP_RECOVERY_NONE));
     BP_TRY(state(x));
     return bp_log_flush(&x->log);
-}
-
-static bp_result commit(struct act *x)
-{
-    BP_TRY(bp_store_begin(x->store));
-    bp_result r = bp_store_act(x->store);
-    if (!bp_failed(r)) {
-        r = write_all(x);
-        const bp_result end = bp_store_act_end(x->store, !bp_failed(r));
-        r = bp_failed(r) ? r : end;
-    }
-    if (bp_failed(r)) {
-        bp_store_abort(x->store);
-        return r;
-    }
-    return bp_store_commit(x->store);
 }
 
 static bp_result go_on(const struct act *x)
@@ -307,7 +293,7 @@ static int accept_loss(struct act *x)
                                        .effects = &x->effects,
                                        .now_ms = bp_wall_ms(&x->o.clock)};
     memcpy(x->registry.owner_secret, x->o.secret, sizeof x->registry.owner_secret);
-    r = commit(x);
+    r = bp_store_alone(x->store, write_all, x);
     if (!bp_failed(r)) {
         bp_offline_let_signer(&x->o);
         r = go_on(x);

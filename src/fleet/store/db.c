@@ -315,6 +315,22 @@ bp_result bp_store_act_end(bp_store *s, bool keep)
     return simple(s, BP_SQL_ACT_KEEP);
 }
 
+bp_result bp_store_alone(bp_store *s, bp_result (*act)(bp_store *s, void *self), void *self)
+{
+    BP_TRY(bp_store_begin(s));
+    bp_result r = bp_store_act(s);
+    if (!bp_failed(r)) {
+        r = act(s, self);
+        const bp_result end = bp_store_act_end(s, !bp_failed(r));
+        r = bp_failed(r) ? r : end;
+    }
+    if (bp_failed(r)) {
+        bp_store_abort(s);
+        return r;
+    }
+    return bp_store_commit(s);
+}
+
 void bp_store_checkpoint(bp_store *s)
 {
     BP_CRASH("store.before-checkpoint");

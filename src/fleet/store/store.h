@@ -59,6 +59,9 @@ bool bp_store_is_open(const bp_store *s);
  *   CLOSED  the group itself is gone (a full disk ends it); every act of it must be refused */
 BP_MUST_CHECK bp_result bp_store_act(bp_store *s);
 BP_MUST_CHECK bp_result bp_store_act_end(bp_store *s, bool keep);
+/* One act in a group of its own, for commands that work beside no server: durable when it returns BP_OK, else nothing of it
+ * is kept. */
+BP_MUST_CHECK bp_result bp_store_alone(bp_store *s, bp_result (*act)(bp_store *s, void *self), void *self);
 /* A snapshot for several reads of a reader; ends with bp_store_abort. */
 BP_MUST_CHECK bp_result bp_store_snapshot(bp_store *s);
 /* Moves the write-ahead log into the database, without waiting for readers. Between groups. */

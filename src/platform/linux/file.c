@@ -121,11 +121,14 @@ static bp_result write_all(int fd, bp_span s)
     return fsync(fd) == 0 ? BP_OK : FAIL_ERRNO();
 }
 
-static bp_result sync_folder(const char *path)
+bp_result bp_file_sync_folder(const char *path)
 {
     char folder[PATH_MAX];
     const char *slash = strrchr(path, '/');
     const size_t n = slash == NULL ? 1 : slash == path ? 1 : (size_t)(slash - path);
+    if (n >= sizeof folder) {
+        return BP_FAIL(BAD_ARGUMENT);
+    }
     memcpy(folder, slash == NULL ? "." : path, n);
     folder[n] = 0;
     const int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -163,7 +166,7 @@ bp_result bp_file_write(const char *path, enum bp_file_kind kind, bp_span conten
         (void)unlink(temp);
         return r;
     }
-    return sync_folder(path);
+    return bp_file_sync_folder(path);
 }
 
 /* The end is at `at` before anything new is written, and the folder knows the file. */
@@ -186,7 +189,7 @@ static bp_result append_to(int fd, const char *path, size_t at, bp_span contents
         return FAIL_ERRNO();
     }
     BP_TRY(write_all(fd, contents));
-    return sync_folder(path);
+    return bp_file_sync_folder(path);
 }
 
 bp_result bp_file_append(const char *path, enum bp_file_kind kind, size_t at, bp_span contents)

@@ -25,6 +25,10 @@ BP_MUST_CHECK bp_result bp_file_read(const char *path, enum bp_file_kind kind, s
  *   DENIED  no right    NOT_FOUND  no such folder    FULL  no room    BAD_ARGUMENT  path too long    IO */
 BP_MUST_CHECK bp_result bp_file_write(const char *path, enum bp_file_kind kind, bp_span contents);
 
+/* Syncs the folder that a path lies in, so that a name made or changed there lasts.
+ *   NOT_FOUND, DENIED, IO    BAD_ARGUMENT  path too long */
+BP_MUST_CHECK bp_result bp_file_sync_folder(const char *path);
+
 /* Writes contents at offset `at`, where the file then ends, and syncs; what stood behind is cut off first. Makes the file
  * when there is none. On failure or a power cut anything up to the whole may stand behind `at`; what is before it stays.
  *   BAD_ARGUMENT  the file is shorter than `at`    DENIED, NOT_FOUND, FULL, IO  as above */
