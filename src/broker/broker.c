@@ -23,6 +23,8 @@
 #define CERT_MAX     8192u
 #define FILE_MAX     32u
 #define PID_MAX      16u
+#define READY_MS     50u /* between two looks at a broker that starts */
+#define READY_TRIES  40u
 #define TARGET_MAX   96u
 #define LINE_MAX     512u
 #define HELD_MS      70000u          /* a request that the server holds for fifty seconds */
@@ -375,6 +377,33 @@ static bool is_mosquitto(long pid)
     return n > 0 && bp_span_equal(bp_span_of(name, (size_t)n), BP_SPAN_STR("mosquitto\n"));
 }
 
+/* Whether the process has a handler for SIGHUP: one that is starting has none yet, and would end by it. */
+static bool catches_hangup(long pid)
+{
+    char path[64], text[4096];
+    (void)snprintf(path, sizeof path, "/proc/%ld/status", pid);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    text[n < 0 ? 0 : n] = 0;
+    const char *mask = strstr(text, "\nSigCgt:\t");
+    return mask != NULL && (strtoull(mask + 9, NULL, 16) >> (SIGHUP - 1) & 1u) != 0;
+}
+
+/* A broker that has just been started is given the time to listen to signals. */
+static bool is_ready(long pid)
+{
+    for (unsigned i = 0; i < READY_TRIES && is_mosquitto(pid); i++) {
+        if (catches_hangup(pid)) {
+            return true;
+        }
+        wait_ms(READY_MS);
+    }
+    return false;
+}
+
 /* A broker that does not run reads the new list when it starts. */
 static void reload(struct broker *b)
 {
@@ -386,7 +415,7 @@ static void reload(struct broker *b)
     const bp_result r = bp_file_read(b->spec->pid_file, BP_FILE_PUBLIC, PID_MAX, &text, &n);
     const long pid = bp_failed(r) ? 0 : strtol((const char *)text, NULL, 10);
     bp_free(text);
-    if (pid > 1 && is_mosquitto(pid)) {
+    if (pid > 1 && is_ready(pid)) {
         if (kill((pid_t)pid, SIGHUP) == 0) {
             b->read_ms = bp_mono_ms(b->clock);
         } else if (errno != ESRCH) {
